@@ -116,5 +116,9 @@ def _with_table(contract: InputContract, path: Path) -> InputContract:
         raise InputError(str(path), found=f"no readable .npy file ({error})", allowed="a .npy file of float32 values") from None
     expected = contract.dtype.high - contract.dtype.low + 1
     if table.shape != (expected,) or table.dtype.kind != "f" or not np.isfinite(table).all():
-        raise InputError(str(path), found=f"{table.dtype} of shape {table.shape}", allowed=f"finite float32 of shape ({expected},), one value for each code")
+        raise InputError(
+            str(path),
+            found=f"{table.dtype} of shape {table.shape}",
+            allowed=f"finite float32 of shape ({expected},), one value for each code",
+        )
     return InputContract(contract.dtype, table=table.astype(np.float32), low=contract.low, high=contract.high)

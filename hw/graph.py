@@ -78,7 +78,9 @@ class Cost:
     source: str
 
     def __add__(self, other: Cost) -> Cost:
-        return Cost(self.luts + other.luts, self.ffs + other.ffs, self.memory_bits + other.memory_bits, self.brams + other.brams, self.source)
+        return Cost(
+            self.luts + other.luts, self.ffs + other.ffs, self.memory_bits + other.memory_bits, self.brams + other.brams, self.source
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +168,9 @@ class DataflowGraph:
         while len(done) < len(feeds):
             ready = [n for n, sources in feeds.items() if n not in done and sources <= set(done)]
             if not ready:
-                raise GraphError("graph", found=f"a directed cycle through {', '.join(sorted(set(feeds) - set(done)))}", allowed="feed-forward graphs")
+                raise GraphError(
+                    "graph", found=f"a directed cycle through {', '.join(sorted(set(feeds) - set(done)))}", allowed="feed-forward graphs"
+                )
             done += ready
         by_id = {n.id: n for n in self.nodes}
         return tuple(by_id[name] for name in done)
@@ -201,7 +205,10 @@ def _connections(graph: DataflowGraph) -> Iterator[str]:
     """every port of every node on exactly one stream, at least one input and one output, no stream without a node"""
     wanted = [Endpoint(n.id, p) for n in graph.nodes for p in n.takes]
     given = [Endpoint(n.id, p) for n in graph.nodes for p in n.gives]
-    for what, expected, seen in (("input", wanted, [s.sink for s in graph.streams if s.sink]), ("output", given, [s.source for s in graph.streams if s.source])):
+    for what, expected, seen in (
+        ("input", wanted, [s.sink for s in graph.streams if s.sink]),
+        ("output", given, [s.source for s in graph.streams if s.source]),
+    ):
         for end in {*expected, *seen}:
             if seen.count(end) != expected.count(end):
                 yield f"{what} port {end.node}.{end.port} is on {seen.count(end)} streams"

@@ -77,10 +77,11 @@ class Schedule:
 
     def __post_init__(self) -> None:
         levels = len(self.bounds)
-        assert self.bounds and all(bound >= 1 for bound in self.bounds)
+        assert self.bounds
+        assert all(bound >= 1 for bound in self.bounds)
         assert (self.depth >= 1) == bool(self.gives), "a schedule has pipeline stages exactly if it gives"
-        for cond in [c for m in (*self.takes, *self.gives, *self.needs) for c in m.when]:
-            assert len(cond.coef) == levels
+        conditions = [mark.when for mark in (*self.takes, *self.gives)] + [need.when for need in self.needs]
+        assert all(len(cond.coef) == levels for when in conditions for cond in when)
         assert all(len(need.coef) == levels and need.sign in (1, -1) for need in self.needs)
         assert all(len(add.delta) == levels + 1 for add in self.adds)
         ports = [m.port for m in (*self.takes, *self.gives)]
@@ -114,10 +115,15 @@ def last(bounds: tuple[int, ...], level: int) -> tuple[Cond, ...]:
 
 @dataclass(frozen=True)
 class Control:
-    """All control of a unit: one or more schedules that see each other only through signed counters (name -> initial value)."""
+    """All control of a unit: one or more schedules that see each other only through signed counters (name -> initial value).
 
-    schedules: tuple[Schedule, ...]
+    `buffer` > 0 is a FIFO of so many words from port i to port o, the one unit without a schedule: valid = n > 0, ready = n < buffer,
+    both from registers. Full: no push, even while popping. Empty: no pop. Pushed in t, visible in t + 1.
+    """
+
+    schedules: tuple[Schedule, ...] = ()
     counters: dict[str, int] = field(default_factory=dict)
+    buffer: int = 0
 
 
 def carry_deltas(bounds: tuple[int, ...], coef: tuple[int, ...]) -> tuple[int, ...]:

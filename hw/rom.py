@@ -1,0 +1,46 @@
+"""Constant tables in a datapath: block RAM, LUTs or plain wires, as the tool finds best for the size."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Const, Module, Value, unsigned
+from amaranth.lib.memory import Memory
+
+from arbonn.hw.datatypes import Integers
+
+
+def rom(m: Module, name: str, words: list[int], width: int, address: Value, enable: Value) -> Value:
+    """The word at `address` one clock later, when `enable` was high; else the last one again. A single word is a constant."""
+    if len(set(words)) == 1:
+        return Const(words[0], width)
+    memory = Memory(shape=unsigned(width), depth=len(words), init=words)
+    m.submodules[name] = memory
+    port = memory.read_port()
+    m.d.comb += [port.addr.eq(address), port.en.eq(enable)]
+    return port.data
+
+
+def pack_words(fields: Integers, bits: int) -> list[int]:
+    """Rows of non-negative fields of `bits` each to words, the first field in the low bits."""
+    return [sum(int(value) << (k * bits) for k, value in enumerate(row)) for row in fields]
+
+
+def memory_cost(words: int, width: int, target: str) -> tuple[int, int]:
+    """(bits, block RAMs) of a table: words * width bits, and the fewest blocks of the target's aspect ratios that hold it."""
+    if words <= 1:
+        return 0, 0
+    bits = words * width
+    shapes = BLOCK_SHAPES.get(target, BLOCK_SHAPES["ice40"])
+    if bits < SMALLEST_BLOCK.get(target, 0):
+        return bits, 0
+    return bits, min(-(-words // depth) * -(-width // wide) for depth, wide in shapes)
+
+
+# (words, bits) a block can be used as. iCE40: Lattice TN-02002; ECP5: TN-02204; 7-series: UG473 (RAMB18); Gowin: UG285.
+BLOCK_SHAPES: dict[str, tuple[tuple[int, int], ...]] = {
+    "ice40": ((256, 16), (512, 8), (1024, 4), (2048, 2)),
+    "ecp5": ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),
+    "gowin": ((512, 32), (1024, 16), (2048, 8), (4096, 4), (8192, 2), (16384, 1)),
+    "xc7": ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),
+}
+# Below this many bits yosys builds a table from LUTs (its memory maps' minimum use of a block).
+SMALLEST_BLOCK = {"ice40": 128, "ecp5": 512, "gowin": 512, "xc7": 1024}

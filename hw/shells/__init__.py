@@ -1,0 +1,1 @@
+"""Shells: what stands between an accelerator and the outside of the device."""

@@ -1,0 +1,60 @@
+"""Thresholds to output levels, defined once for every unit that thresholds: y = offset + sum_i [acc >= t_i].
+
+For a BIPOLAR output the count, 0 or 1, is the stored bit. Ties: acc equal to a threshold counts as reached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from amaranth.hdl import Const, Module, Shape, Value
+
+from arbonn.hw.datatypes import DataType, Integers, smallest
+from arbonn.hw.rom import pack_words, rom
+
+
+def levels(acc: Integers, thresholds: Integers, offset: int, dtype: DataType) -> Integers:
+    """Output values for acc (..., C) with thresholds (C, T)."""
+    count = (acc[..., None] >= thresholds).sum(axis=-1)
+    return dtype.decode(count) if dtype.name == "BIPOLAR" else offset + count
+
+
+def level_problems(thresholds: Integers, channels: int, offset: int, dtype: DataType) -> Iterator[str]:
+    """What is not legal about thresholds for an output type."""
+    if thresholds.ndim != 2 or len(thresholds) != channels or thresholds.shape[1] < 1:
+        yield f"thresholds of shape {thresholds.shape} for {channels} channels"
+    elif (np.diff(thresholds, axis=1) < 0).any():
+        yield "thresholds that fall along a row"
+    elif dtype.name == "BIPOLAR":
+        if thresholds.shape[1] != 1 or offset != 0:
+            yield f"{thresholds.shape[1]} thresholds and offset {offset} for a BIPOLAR output (1 and 0 allowed)"
+    elif not (dtype.low <= offset and offset + thresholds.shape[1] <= dtype.high):
+        yield f"levels {offset} .. {offset + thresholds.shape[1]} in {dtype}"
+
+
+def count_reached(acc: Value, thresholds: list[Value], offset: int, dtype: DataType) -> Value:
+    """The same in hardware: the stored bits of the output level."""
+    count: Value = sum((acc >= t for t in thresholds[1:]), acc >= thresholds[0])
+    return count if dtype.name == "BIPOLAR" or offset == 0 else count + Const(offset)
+
+
+def stored(thresholds: Integers, low: int, high: int) -> Integers:
+    """Thresholds as hardware holds them: clipped to low .. high + 1, which changes no comparison of an acc in low .. high."""
+    return np.clip(thresholds, low, high + 1)
+
+
+def amaranth_shape(low: int, high: int) -> Shape:
+    """The narrowest shape that holds low .. high."""
+    return Shape(smallest(low, high).bits, signed=low < 0)
+
+
+def threshold_rom(m: Module, thresholds: Integers, limits: tuple[int, int], fold: Value, enable: Value) -> list[list[Value]]:
+    """Thresholds (NF, PE, T) within `limits` as a table read by fold: for each PE its T values, one clock after `fold`."""
+    shape = amaranth_shape(*limits)
+    folds, lanes, count = thresholds.shape
+    words = pack_words(thresholds.reshape(folds, -1) & ((1 << shape.width) - 1), shape.width)
+    table = rom(m, "thresholds", words, lanes * count * shape.width, fold, enable)
+    slots = [table[k * shape.width : (k + 1) * shape.width] for k in range(lanes * count)]
+    values = [slot.as_signed() if shape.signed else slot for slot in slots]
+    return [values[pe * count : (pe + 1) * count] for pe in range(lanes)]

@@ -1,0 +1,254 @@
+"""MVAU: matrix-vector-activation unit, the binary (or few-bit) fully connected layer, folded by PE and SIMD."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
+from amaranth.lib.memory import Memory
+
+from arbonn.hw.datatypes import DataType, Integers, smallest
+from arbonn.hw.graph import Cost, Node, Ports
+from arbonn.hw.rom import memory_cost, pack_words, rom
+from arbonn.hw.schedule import Control, Mark, Schedule, at, last
+from arbonn.hw.sequencer import Sequencer
+from arbonn.hw.unit_component import UnitComponent
+from arbonn.hw.units.levels import amaranth_shape, count_reached, level_problems, levels, stored, threshold_rom
+
+DEPTHS = (3, 4)  # fetch, popcount, accumulate + threshold; or threshold in a stage of its own
+
+
+@dataclass(frozen=True, eq=False)
+class MVAU(Node):
+    """o[r] = levels(acc[r]), or acc[r] itself without thresholds.
+
+    Parameters  weights (MH, MW). thresholds (MH, T), rising, or None. depth: pipeline stages, 3 or 4.
+    Streams     i: (..., MW), SIMD = its lanes.  o: (..., MH), PE = its lanes.  NF = MH / PE, SF = MW / SIMD.
+    domain      "dot": acc = w . x.  "popcount" (BIPOLAR weights): acc = sum_j 2^j popcount(XNOR(x_j, w)) over the bit planes x_j of the
+                stored x (of x + 2^(k-1) for INTk). So dot = 2 acc - MW for BIPOLAR x, and dot + a constant a row for the others.
+    Timing      for nf < NF: for sf < SF: take i if nf = 0; give o if sf = SF - 1. first_out = SF - 1 + depth;
+                interval = NF * SF; II of o = SF.
+                The next frame's first fold is read from its stream while the last fold of this one ends: no bubble.
+    Stalls      a rigid pipeline: all of it waits while o is not taken. i waits while later folds run (the buffer holds one vector).
+    Memory      weights: NF * SF words of PE * SIMD * bits; input buffer: SF words (if NF > 1); thresholds: NF words.
+    """
+
+    weights: Integers
+    weight_dtype: DataType
+    domain: str = "popcount"
+    thresholds: Integers | None = None
+    offset: int = 0
+    depth: int = 3
+
+    @property
+    def rows(self) -> int:
+        """MH: neurons."""
+        return int(self.weights.shape[0])
+
+    @property
+    def columns(self) -> int:
+        """MW: inputs of a neuron."""
+        return int(self.weights.shape[1])
+
+    def folds(self, ports: Ports) -> tuple[int, int]:
+        """(NF, SF)."""
+        return self.rows // ports["o"].lanes, self.columns // ports["i"].lanes
+
+    def problems(self, ports: Ports) -> Iterator[str]:
+        i, o = ports["i"], ports["o"]
+        if self.weights.ndim != 2 or not self.weight_dtype.allows(self.weights):
+            yield f"weights of shape {self.weights.shape} that are not all {self.weight_dtype}"
+            return
+        if i.shape[-1] != self.columns or o.shape[-1] != self.rows or i.shape[:-1] != o.shape[:-1]:
+            yield f"i {i.shape} and o {o.shape} for weights {self.weights.shape}"
+            return
+        if self.domain not in ("dot", "popcount") or (self.domain == "popcount" and self.weight_dtype.name != "BIPOLAR"):
+            yield f"domain {self.domain!r} with {self.weight_dtype} weights (popcount needs BIPOLAR ones)"
+            return
+        if self.depth not in DEPTHS:
+            yield f"depth {self.depth} ({' or '.join(map(str, DEPTHS))} allowed)"
+        if self.thresholds is not None:
+            yield from level_problems(self.thresholds, self.rows, self.offset, o.dtype)
+        else:
+            low, high = self.accumulator_range(i.dtype.low, i.dtype.high, i.dtype)
+            if low.min() < o.dtype.low or high.max() > o.dtype.high:
+                yield f"accumulators {low.min()} .. {high.max()} in {o.dtype}"
+
+    def to_dot(self, acc: Integers, dtype: DataType) -> Integers:
+        """Accumulators (..., MH) to dot products, for inputs of `dtype`."""
+        factor, shift = self._affine(dtype)
+        return factor * acc - shift
+
+    def from_dot(self, dot: Integers, dtype: DataType) -> Integers:
+        """The inverse of `to_dot`."""
+        factor, shift = self._affine(dtype)
+        return (dot + shift) // factor
+
+    def _affine(self, dtype: DataType) -> tuple[int, Integers | int]:
+        """(f, s) with dot = f * acc - s; s is an integer, or one a row (MH,)."""
+        if self.domain == "dot":
+            return 1, 0
+        if dtype.name == "BIPOLAR":
+            return 2, self.columns
+        negative = (self.weights < 0).sum(axis=1)
+        return 1, ((1 << dtype.bits) - 1) * negative + (self.weights.sum(axis=1) << (dtype.bits - 1) if dtype.signed else 0)
+
+    def evaluate(self, inputs: Mapping[str, Integers], ports: Ports) -> dict[str, Integers]:
+        acc = self.from_dot(inputs["i"] @ self.weights.T, ports["i"].dtype)
+        return {"o": acc if self.thresholds is None else levels(acc, self.thresholds, self.offset, ports["o"].dtype)}
+
+    def accumulator_range(self, low: int, high: int, dtype: DataType) -> tuple[Integers, Integers]:
+        """Least and greatest accumulator of each row, (MH,) each, for inputs of `dtype` that lie in low .. high."""
+        positive, negative = self.weights.clip(0, None).sum(axis=1), self.weights.clip(None, 0).sum(axis=1)
+        least, most = positive * low + negative * high, positive * high + negative * low
+        return self.from_dot(least, dtype), self.from_dot(most, dtype)
+
+    def control(self, ports: Ports) -> Control:
+        bounds = self.folds(ports)
+        return Control((Schedule(bounds, takes=(Mark("i", at(bounds, 0, 0)),), gives=(Mark("o", last(bounds, 1)),), depth=self.depth),))
+
+    def sums_range(self, dtype: DataType) -> tuple[int, int]:
+        """Range of the accumulator register, partial sums included."""
+        if self.domain == "popcount":
+            return 0, self.columns * ((1 << dtype.bits) - 1)
+        products = np.stack([self.weights * dtype.low, self.weights * dtype.high])
+        return int(products.min(axis=0).clip(None, 0).sum(axis=1).min()), int(products.max(axis=0).clip(0, None).sum(axis=1).max())
+
+    def cost(self, ports: Ports, target: str) -> Cost:
+        (nf, sf), i, o = self.folds(ports), ports["i"], ports["o"]
+        low, high = self.sums_range(i.dtype)
+        acc_bits = smallest(low, high).bits
+        weight_bits, weight_rams = memory_cost(nf * sf, o.lanes * i.lanes * self.weight_dtype.bits, target)
+        level_bits, level_rams = (
+            (0, 0) if self.thresholds is None else memory_cost(nf, o.lanes * self.thresholds.shape[1] * acc_bits, target)
+        )
+        buffer_bits, buffer_rams = memory_cost(sf if nf > 1 else 0, i.width, target)
+        planes = i.dtype.bits * (1 if self.domain == "popcount" else self.weight_dtype.bits)
+        luts = (
+            o.lanes
+            * (
+                planes * i.lanes * LUTS_A_BIT.get(target, 2.0)
+                + acc_bits * (1 + (0 if self.thresholds is None else self.thresholds.shape[1]))
+            )
+            + 20
+        )
+        ffs = i.width + o.lanes * acc_bits * 2 + o.width + self.depth + 8
+        return Cost(luts, ffs, weight_bits + level_bits + buffer_bits, weight_rams + level_rams + buffer_rams, LUTS_SOURCE)
+
+    def component(self, ports: Ports) -> UnitComponent:
+        return MVAUComponent(self, ports)
+
+
+# LUTs of XNOR, popcount and input multiplexer for each binary operation, written plainly: hardware.md's measurements with run-time weights.
+LUTS_A_BIT = {"ice40": 2.9, "ecp5": 2.7, "gowin": 2.7, "xc7": 2.2}
+LUTS_SOURCE = "LUTs per binary operation measured on single layers; control and thresholds counted"
+
+
+class MVAUComponent(UnitComponent):
+    """Stages: (1) input and weights fetched, (2) PE popcounts, (3) accumulated and compared; with depth 4 compared in (4)."""
+
+    node: MVAU
+
+    def datapath(self, m: Module, sequencers: list[Sequencer]) -> None:
+        (seq,) = sequencers
+        node, i, o = self.node, self.streams["i"], self.streams["o"]
+        nf, sf = node.folds(self.streams)
+        move = seq.move
+        x = self._input(m, seq, nf, sf)
+
+        address = Signal(range(nf * sf))
+        with m.If(seq.fire):
+            m.d.sync += address.eq(Mux(seq.wrap, 0, address + 1))
+        word_bits = i.lanes * node.weight_dtype.bits
+        codes = node.weight_dtype.encode(node.weights).reshape(nf, o.lanes, sf, i.lanes).transpose(0, 2, 1, 3).reshape(nf * sf, -1)
+        weights = rom(m, "weights", pack_words(codes, node.weight_dtype.bits), o.lanes * word_bits, address, move)
+
+        # Marks of the steps in stages 1 and 2: does it exist, is it its row's first.
+        fired, first = Signal(2), Signal(2)
+        with m.If(move):
+            m.d.sync += [fired.eq(Cat(seq.fire, fired)), first.eq(Cat(seq.index[1] == 0, first))]
+
+        low, high = node.sums_range(i.dtype)
+        shape = amaranth_shape(low, high)
+        totals = []
+        for pe in range(o.lanes):
+            term = self._products(x, weights[pe * word_bits : (pe + 1) * word_bits])
+            partial, acc, total = (
+                Signal(term.shape(), name=f"partial_{pe}"),
+                Signal(shape, name=f"acc_{pe}"),
+                Signal(shape, name=f"total_{pe}"),
+            )
+            m.d.comb += total.eq(partial + Mux(first[1], 0, acc))
+            with m.If(move):
+                m.d.sync += partial.eq(term)
+            with m.If(move & fired[1]):  # a bubble must not accumulate
+                m.d.sync += acc.eq(total)
+            totals.append(total if node.depth == 3 else acc)
+        self._output(m, seq, totals, nf, low, high)
+
+    def _input(self, m: Module, seq: Sequencer, nf: int, sf: int) -> Value:
+        """Stage 1's input: straight from the stream in the first fold, which also fills the buffer that the later folds read."""
+        stream = self.port("i")
+        straight = Signal(len(stream.payload))
+        with m.If(seq.move):
+            m.d.sync += straight.eq(stream.payload)
+        if nf == 1:
+            return straight
+        if sf == 1:  # one word: the register itself is the buffer
+            held = Signal(len(stream.payload))
+            with m.If(seq.fire & seq.now["i"]):
+                m.d.sync += held.eq(stream.payload)
+            return held
+        m.submodules.buffer = memory = Memory(shape=unsigned(len(stream.payload)), depth=sf, init=[])
+        write, read = memory.write_port(), memory.read_port()
+        m.d.comb += [write.addr.eq(seq.index[1]), write.data.eq(stream.payload), write.en.eq(seq.fire & seq.now["i"])]
+        m.d.comb += [read.addr.eq(seq.index[1]), read.en.eq(seq.move)]
+        bypass = Signal()
+        with m.If(seq.move):
+            m.d.sync += bypass.eq(seq.now["i"])
+        return Mux(bypass, straight, read.data)
+
+    def _products(self, x: Value, weights: Value) -> Value:
+        """One transfer's contribution to one row's accumulator."""
+        i, node = self.streams["i"], self.node
+        bits, weight_bits = i.dtype.bits, node.weight_dtype.bits
+        lanes = [(x[k * bits : (k + 1) * bits], weights[k * weight_bits : (k + 1) * weight_bits]) for k in range(i.lanes)]
+        if node.domain == "dot":
+            return tree_sum([_number(a, i.dtype) * _number(w, node.weight_dtype) for a, w in lanes])
+        flip = i.dtype.signed  # offset binary: x + 2^(k-1) has the top bit inverted
+        planes = [tree_sum([~(a[j] ^ w) ^ (flip and j == bits - 1) for a, w in lanes]) << j for j in range(bits)]
+        return tree_sum(planes)
+
+    def _output(self, m: Module, seq: Sequencer, totals: list[Value], nf: int, low: int, high: int) -> None:
+        node, o = self.node, self.streams["o"]
+        results = totals
+        if node.thresholds is not None:
+            fold: Value = seq.index[0]  # the thresholds of row nf are read one stage before they are compared
+            for stage in range(node.depth - 2):
+                later = Signal(fold.shape(), name=f"fold_{stage}")
+                with m.If(seq.move):
+                    m.d.sync += later.eq(fold)
+                fold = later
+            rows = threshold_rom(m, stored(node.thresholds, low, high).reshape(nf, o.lanes, -1), (low, high + 1), fold, seq.move)
+            results = [count_reached(total, row, node.offset, o.dtype) for total, row in zip(totals, rows, strict=True)]
+        payload = []
+        for pe, result in enumerate(results):
+            payload.append(Signal(o.dtype.bits, name=f"result_{pe}"))
+            m.d.comb += payload[-1].eq(result)  # cut or extended by its own sign
+        with m.If(seq.move):
+            m.d.sync += self.port("o").payload.eq(Cat(*payload))
+
+
+def tree_sum(terms: list[Value]) -> Value:
+    """Sum by halves: no deep chain of growing adders."""
+    while len(terms) > 1:
+        terms = [a + b for a, b in zip(terms[::2], terms[1::2], strict=False)] + ([terms[-1]] if len(terms) % 2 else [])
+    return terms[0]
+
+
+def _number(bits: Value, dtype: DataType) -> Value:
+    if dtype.name == "BIPOLAR":
+        return Mux(bits, 1, -1)
+    return bits.as_signed() if dtype.signed else bits.as_unsigned()

@@ -1,0 +1,79 @@
+"""Thresholding: integers to few levels, per channel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from amaranth.hdl import Cat, Module, Signal
+
+from arbonn.hw.datatypes import Integers
+from arbonn.hw.graph import Cost, Node, Ports
+from arbonn.hw.rom import memory_cost
+from arbonn.hw.schedule import Control, Mark, Schedule
+from arbonn.hw.sequencer import Sequencer
+from arbonn.hw.unit_component import UnitComponent
+from arbonn.hw.units.levels import count_reached, level_problems, levels, stored, threshold_rom
+
+
+@dataclass(frozen=True, eq=False)
+class Thresholding(Node):
+    """o[c] = offset + number of thresholds of channel c that i[c] reaches (>=); for a BIPOLAR output the count is the stored bit.
+
+    Parameters  thresholds (C, T), rising. offset.    Streams  i, o: (..., C), equal lanes, folds C / lanes.
+    Timing      one step a transfer; first_out = 2 (depth); II 1; no bubble.    Stalls  rigid pipeline of 2.
+    Memory      C / lanes words of lanes * T thresholds.
+    """
+
+    thresholds: Integers
+    offset: int = 0
+    depth: int = 2
+
+    def problems(self, ports: Ports) -> Iterator[str]:
+        i, o = ports["i"], ports["o"]
+        if i.shape != o.shape or i.lanes != o.lanes:
+            yield f"i {i.shape} by {i.lanes} and o {o.shape} by {o.lanes} lanes"
+        elif self.depth != 2:
+            yield f"depth {self.depth} (2 allowed)"
+        else:
+            yield from level_problems(self.thresholds, i.shape[-1], self.offset, o.dtype)
+
+    def evaluate(self, inputs: Mapping[str, Integers], ports: Ports) -> dict[str, Integers]:
+        return {"o": levels(inputs["i"], self.thresholds, self.offset, ports["o"].dtype)}
+
+    def control(self, ports: Ports) -> Control:
+        folds = ports["i"].shape[-1] // ports["i"].lanes
+        return Control((Schedule((folds,), takes=(Mark("i"),), gives=(Mark("o"),), depth=self.depth),))
+
+    def cost(self, ports: Ports, target: str) -> Cost:
+        i, o = ports["i"], ports["o"]
+        bits, rams = memory_cost(i.shape[-1] // i.lanes, i.width * self.thresholds.shape[1], target)
+        return Cost(
+            i.width * self.thresholds.shape[1] + 8, i.width + o.width + 10, bits, rams, "a comparator's carry chain for each threshold"
+        )
+
+    def component(self, ports: Ports) -> UnitComponent:
+        return ThresholdingComponent(self, ports)
+
+
+class ThresholdingComponent(UnitComponent):
+    """Stages: (1) value and thresholds fetched, (2) compared."""
+
+    node: Thresholding
+
+    def datapath(self, m: Module, sequencers: list[Sequencer]) -> None:
+        (seq,) = sequencers
+        i, o = self.streams["i"], self.streams["o"]
+        low, high = i.dtype.low, i.dtype.high
+        fetched = Signal(i.width)
+        shaped = stored(self.node.thresholds, low, high).reshape(-1, i.lanes, self.node.thresholds.shape[1])
+        rows = threshold_rom(m, shaped, (low, high + 1), seq.index[0], seq.move)
+        payload = []
+        for lane, row in enumerate(rows):
+            value = fetched[lane * i.dtype.bits : (lane + 1) * i.dtype.bits]
+            result = Signal(o.dtype.bits, name=f"result_{lane}")
+            number = 2 * value - 1 if i.dtype.name == "BIPOLAR" else (value.as_signed() if i.dtype.signed else value)
+            m.d.comb += result.eq(count_reached(number, row, self.node.offset, o.dtype))
+            payload.append(result)
+        with m.If(seq.move):
+            m.d.sync += [fetched.eq(self.port("i").payload), self.port("o").payload.eq(Cat(*payload))]
