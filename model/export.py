@@ -1,0 +1,80 @@
+"""Export to QONNX: the file that the compiler, Netron and every QONNX tool read.
+
+Node names are module names (`/fc0/MatMul`), metadata say what the input means and where the file comes from, and nothing in the
+file depends on the day or the machine: one recipe, one set of versions, one file.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import warnings
+from importlib.metadata import version
+from pathlib import Path
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from arbonn.files import replacing
+from arbonn.model.layers import binary_layers
+from arbonn.model.recipe import TrainRecipe
+from arbonn.model.surrogates import sign
+
+with warnings.catch_warnings():
+    # see layers.py: Brevitas warns about its own parts at import
+    warnings.simplefilter("ignore")
+    from brevitas.export import export_qonnx
+
+INPUT, OUTPUT = "x", "logits"
+INPUT_KEY, PROVENANCE_KEY = "arbonn.input", "arbonn.provenance"
+
+
+def export(network: nn.Module, path: Path, recipe: TrainRecipe, contract: str, features: int) -> None:
+    """Writes `network` as QONNX: x (1, features) float -> logits (1, classes), opset 13 and qonnx.custom_op.general.
+
+    The batch is 1, as the hardware's; `qonnx.transformation.change_batchsize` widens it for bulk execution.
+    """
+    frozen = copy.deepcopy(network).cpu().eval()
+    for layer in binary_layers(frozen).values():
+        weight = layer.effective_weight()
+        # The exporter writes BipolarQuant(weight, scale). A method's bits need not be the signs of its latent weights, so what is
+        # written as weight is the bits themselves.
+        layer.quantizer.binarizer = _FixedScale(weight.abs().flatten(1).amax(1).view(-1, 1))
+        layer.weight.data = sign(weight)
+    with replacing(path) as temporary:
+        with warnings.catch_warnings():
+            # The TorchScript exporter is deprecated and says so at every call; the new one is slower and its graphs are less plain.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            export_qonnx(
+                frozen,
+                args=torch.zeros(1, features),
+                export_path=str(temporary),
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                dynamo=False,
+                opset_version=13,
+            )
+        model = onnx.load(temporary)
+        model.graph.name = recipe.network.name
+        metadata = {INPUT_KEY: contract, PROVENANCE_KEY: json.dumps(provenance(recipe), sort_keys=True)}
+        for key, value in metadata.items():
+            model.metadata_props.add(key=key, value=value)
+        onnx.save(model, temporary)
+
+
+def provenance(recipe: TrainRecipe) -> dict[str, object]:
+    """Recipe and versions: what it takes to make the file again. No date, no path."""
+    packages = ("arbonn", "torch", "brevitas", "onnx", "numpy", "scikit-learn")
+    return {"recipe": recipe.training(), "versions": {name: version(name) for name in packages}}
+
+
+class _FixedScale(nn.Module):
+    """w -> scale_c * sign(w)."""
+
+    def __init__(self, scale: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("scale", scale)
+
+    def forward(self, w: Tensor) -> Tensor:
+        return self.scale * sign(w)

@@ -1,0 +1,137 @@
+"""The two binary building blocks, on Brevitas: a linear layer with 1-bit weights and a sign with a learnable shift.
+
+Both hand Brevitas a `tensor_quant` of ours through an injector, so the QONNX export is Brevitas' own (`BipolarQuant` for weights
+and activations) while forward and backward belong to the training method. sign(0) = +1 everywhere: a bit of 1 means +1.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from arbonn.model.surrogates import Binarizer, BiRealSign
+
+with warnings.catch_warnings():
+    # Brevitas 0.13.4 warns at import about its own use of brevitas.fx and about an optional CUDA kernel: nothing a user can mend.
+    warnings.simplefilter("ignore")
+    from brevitas.inject import ExtendedInjector
+    from brevitas.nn import QuantIdentity, QuantLinear
+    from brevitas.proxy import ActQuantProxyFromInjector, WeightQuantProxyFromInjector
+
+
+class _Quantizer(nn.Module):
+    """A Brevitas `tensor_quant`: returns (value, scale, zero_point, bit_width)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Not in the state_dict: they are constants of the format, not of the network.
+        self.register_buffer("zero_point", torch.tensor(0.0), persistent=False)
+        self.register_buffer("bit_width", torch.tensor(1.0), persistent=False)
+        self.register_buffer("one", torch.tensor(1.0), persistent=False)
+
+
+class WeightQuantizer(_Quantizer):
+    """W = binarizer(w), with a place to record dL/dW and to move W by a perturbation that `sign` cannot swallow.
+
+    `perturbation` (same shape as W, or None) is added to W; while `record` is set, dL/dW of the passes since is summed in `grad`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.binarizer: Binarizer | None = None
+        self.perturbation: Tensor | None = None
+        self.record = False
+        self.grad: Tensor | None = None
+
+    def forward(self, w: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        weight = self.binarizer(w)
+        # One magnitude per output channel: what the exporter writes beside the bits.
+        scale = weight.detach().abs().flatten(1).amax(1).view(-1, *[1] * (w.dim() - 1))
+        if self.perturbation is not None:
+            weight = weight + self.perturbation
+        if self.record and weight.requires_grad:
+            weight.register_hook(self._keep)
+        return weight, scale, self.zero_point, self.bit_width
+
+    def _keep(self, grad: Tensor) -> None:
+        self.grad = grad.detach().clone() if self.grad is None else self.grad + grad.detach()
+
+
+class ActivationQuantizer(_Quantizer):
+    """b = surrogate(a) with scale 1."""
+
+    def __init__(self, surrogate: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.surrogate = surrogate
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return self.surrogate(x), self.one, self.zero_point, self.bit_width
+
+
+def _injector(proxy: type, quantizer: nn.Module) -> type:
+    # An instance, not a class: Brevitas builds `tensor_quant` anew whenever a state_dict is loaded, and a class would then
+    # leave the optimizer with parameters that the network no longer uses.
+    return type(
+        "BipolarQuant",
+        (ExtendedInjector,),
+        {
+            "proxy_class": proxy,
+            "tensor_quant": quantizer,
+            "signed": True,
+            "narrow_range": True,
+            "rounding_mode": "ROUND",
+        },
+    )
+
+
+class BinaryLinear(QuantLinear):
+    """y = x W^T. x: (N, in_features); w: latent, (out_features, in_features); W = the method's binarizer of w; no bias.
+
+    The bias, the scale and every affine map after the layer fold into thresholds, so they live in the norm that follows.
+    """
+
+    def __init__(self, in_features: int, out_features: int, binarizer: Callable[[BinaryLinear], Binarizer]) -> None:
+        quantizer = WeightQuantizer()
+        super().__init__(in_features, out_features, bias=False, weight_quant=_injector(WeightQuantProxyFromInjector, quantizer))
+        quantizer.binarizer = binarizer(self)
+
+    @property
+    def quantizer(self) -> WeightQuantizer:
+        return self.weight_quant.tensor_quant
+
+    @property
+    def binarizer(self) -> Binarizer:
+        return self.quantizer.binarizer
+
+    @torch.no_grad()
+    def effective_weight(self) -> Tensor:
+        """W as the export writes it, (out_features, in_features), without any perturbation."""
+        return self.binarizer(self.weight)
+
+    @torch.no_grad()
+    def bits(self) -> Tensor:
+        """The exported bits, (out_features, in_features) bool; True means +1."""
+        return self.effective_weight() >= 0
+
+
+class SignActivation(nn.Module):
+    """b = sign(a + beta_c). a: (N, features); beta: learnable, (features,) (RSign, ReActNet, arXiv 2003.03488).
+
+    Exports as Add and BipolarQuant; in hardware beta is part of a threshold. `surrogate` names another backward than Bi-Real's.
+    """
+
+    def __init__(self, features: int, surrogate: Callable[[Tensor], Tensor] = BiRealSign.apply) -> None:
+        super().__init__()
+        self.beta = nn.Parameter(torch.zeros(features))
+        self.quant = QuantIdentity(act_quant=_injector(ActQuantProxyFromInjector, ActivationQuantizer(surrogate)))
+
+    def forward(self, a: Tensor) -> Tensor:
+        return self.quant(a + self.beta)
+
+
+def binary_layers(model: nn.Module) -> dict[str, BinaryLinear]:
+    """Every binary layer of `model` by its name, in the order of the network."""
+    return {name: module for name, module in model.named_modules() if isinstance(module, BinaryLinear)}

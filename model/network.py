@@ -1,0 +1,34 @@
+"""Networks that lower to hardware: between two integer points everything is a per-channel function of one integer."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from torch import nn
+
+from arbonn.model.layers import BinaryLinear, SignActivation
+from arbonn.model.methods.base import Method
+from arbonn.model.recipe import NETWORKS, NetworkConfig
+
+
+def build(config: NetworkConfig, features: int, classes: int, method: Method) -> nn.Module:
+    """The network that a recipe names: (N, features) floats -> (N, classes) logits. The method supplies binarizers and norms."""
+    return NETWORKS.get(config.name, "network.name")(config, features, classes, method)
+
+
+@NETWORKS.register("mlp")
+def mlp(config: NetworkConfig, features: int, classes: int, method: Method) -> nn.Sequential:
+    """BinaryLinear, norm, SignActivation for each hidden size, then BinaryLinear and BatchNorm to float logits.
+
+    The names of the modules become the names of the nodes in the exported file (`/fc0/MatMul`, `/sign0/Add`, ...).
+    """
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    for number, size in enumerate(config.sizes):
+        layers[f"fc{number}"] = layer = BinaryLinear(features, size, method.binarizer)
+        layers[f"norm{number}"] = method.norm(layer)
+        layers[f"sign{number}"] = SignActivation(size, method.activation)
+        features = size
+    last = len(config.sizes)
+    layers[f"fc{last}"] = BinaryLinear(features, classes, method.binarizer)
+    layers[f"norm{last}"] = nn.BatchNorm1d(classes)  # not the method's: no binarization follows it
+    return nn.Sequential(layers)

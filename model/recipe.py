@@ -1,0 +1,97 @@
+"""What a training run is made of, as the sections of a TOML file. Reading one imports no torch beyond the method it names."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, SerializeAsAny, ValidationInfo, field_validator
+
+from arbonn.model.registry import Registry
+from arbonn.settings import Settings, parse
+
+METHODS: Registry[Any] = Registry("method", "arbonn.methods", {"ste": "arbonn.model.methods.ste", "arbonn": "arbonn.model.methods.arbonn"})
+DATASETS: Registry[Any] = Registry("data set", "arbonn.datasets", {"digits": "arbonn.model.data"})
+NETWORKS: Registry[Any] = Registry("network", "arbonn.networks", {"mlp": "arbonn.model.network"})
+
+
+class DataConfig(Settings):
+    """[data]: which images, how they are split, and how training images are varied."""
+
+    name: str = Field(description="a data set")
+    test: PositiveInt = Field(360, description="test images, drawn stratified by class")
+    val: PositiveInt = Field(180, description="validation images, drawn stratified by class from what is left")
+    split_seed: NonNegativeInt = 0
+    augment: Annotated[tuple[str, ...], Field(strict=False)] = ("none",)
+
+
+class NetworkConfig(Settings):
+    """[network]: layer sizes. `binary` first and last layers are the ones that lower to hardware."""
+
+    name: str = Field("mlp", description="a network")
+    sizes: Annotated[tuple[PositiveInt, ...], Field(strict=False, description="features of each hidden layer")]
+    first_last: Literal["binary"] = "binary"
+
+
+class MethodConfig(Settings):
+    """[method]: the name and, in subclasses, the options of one method."""
+
+    name: str = Field(description="a training method")
+
+
+class TrainConfig(Settings):
+    """[train]: the optimizer and the loop."""
+
+    epochs: PositiveInt = Field(description="passes over the training images")
+    batch: PositiveInt = 64
+    optimizer: Literal["adam", "sgd"] = "adam"
+    lr: PositiveFloat = 5e-3
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    weight_decay: NonNegativeFloat = 0.0
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup_epochs: NonNegativeInt = 0
+    select: Literal["best", "last"] = Field("best", description="by validation accuracy, or simply the last epoch")
+    device: Literal["cpu", "cuda", "mps", "auto"] = "cpu"
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    checkpoint_steps: NonNegativeInt = Field(0, description="steps between checkpoints inside an epoch; 0: at its end only")
+    tensorboard: bool = True
+
+
+class TrainRecipe(Settings):
+    """Everything that decides a trained network. Stages after training subclass it and add their own sections."""
+
+    name: str = Field(description="the name of the run")
+    seed: NonNegativeInt = 0
+    data: DataConfig
+    network: NetworkConfig
+    method: SerializeAsAny[MethodConfig]
+    train: TrainConfig
+
+    @field_validator("method", mode="before")
+    @classmethod
+    def _method_options(cls, value: Any, info: ValidationInfo) -> Any:
+        """Checks [method] against the options of the method it names."""
+        if not isinstance(value, Mapping):
+            return value
+        where = (info.context or {}).get("where", "recipe")
+        name = value.get("name")
+        if not isinstance(name, str):
+            return parse(value, MethodConfig, where, ("method",))  # raises: the name is missing or no text
+        return parse(value, METHODS.get(name, f"{where}: method.name").Config, where, ("method",))
+
+    @field_validator("data", "network", mode="after")
+    @classmethod
+    def _known_name(cls, value: DataConfig | NetworkConfig, info: ValidationInfo) -> DataConfig | NetworkConfig:
+        registry = DATASETS if isinstance(value, DataConfig) else NETWORKS
+        registry.check(value.name, f"{(info.context or {}).get('where', 'recipe')}: {info.field_name}.name")
+        return value
+
+    def training(self) -> dict[str, Any]:
+        """The sections that decide the trained network, as plain data: what a subclass adds is left out."""
+        return self.model_dump(mode="json", include=set(TrainRecipe.model_fields))
+
+    def key(self) -> str:
+        """SHA-256 over `training()`: two recipes with one key train the same network."""
+        return hashlib.sha256(json.dumps(self.training(), sort_keys=True).encode()).hexdigest()

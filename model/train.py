@@ -1,0 +1,287 @@
+"""Training: one visible loop on Lightning Fabric, from a recipe to `model.onnx` and everything the later stages need.
+
+A run is a folder. It can be killed at any moment and called again: it goes on from its last checkpoint, and on a CPU every bit
+of the result equals that of a run that was never stopped, because all that is random is a function of (seed, epoch, index).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.loggers import TensorBoardLogger
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from arbonn.errors import TrainError
+from arbonn.files import replacing, write_text
+from arbonn.model import data as datasets
+from arbonn.model import network as networks
+from arbonn.model.checkpoint import load_checkpoint, save_checkpoint
+from arbonn.model.data import DataSet, Split
+from arbonn.model.export import export
+from arbonn.model.measures import FlipMeter, density_overlap
+from arbonn.model.methods.base import Context, Method
+from arbonn.model.recipe import METHODS, TrainConfig, TrainRecipe
+
+
+class TrainOutcome(BaseModel):
+    """What a finished run reports. Accuracies are fractions in [0, 1]; `float_accuracy` is the trained net's on the test images."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    method: str
+    seed: int
+    float_accuracy: float
+    val_accuracy: float
+    epochs: int
+    best_epoch: int
+    seconds: float
+    binary_weights: int
+    measures: dict[str, float]
+    model: Path
+    checkpoint: Path
+    test_codes: Path
+    test_labels: Path
+    metrics: Path
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Given to the caller after each epoch; `epoch` counts from 1. The command line draws it."""
+
+    epoch: int
+    epochs: int
+    loss: float
+    val_accuracy: float
+    seconds: float
+
+
+def train(recipe: TrainRecipe, folder: Path, on_progress: Callable[[Progress], None] | None = None) -> TrainOutcome:
+    """Trains what `recipe` describes in `folder`, or goes on with what an earlier call left there, and exports it."""
+    config = recipe.train
+    fabric = _fabric(config)
+    data = datasets.load(recipe.data)
+    checkpoint = folder / "checkpoint.pt"
+    folder.mkdir(parents=True, exist_ok=True)
+
+    with torch.random.fork_rng(devices=[]):  # the caller's own random numbers stay as they were
+        torch.manual_seed(recipe.seed)
+        method, network = build(recipe, data)
+        optimizer = _optimizer(config, method.param_groups(network))
+        method.to(fabric.device)
+        model, optimizer = fabric.setup(network, optimizer)
+        meter = FlipMeter(network)
+        run = _Run()
+        if checkpoint.exists():
+            load_checkpoint(checkpoint, recipe, network, method, optimizer, meter, run, fabric.device)
+        logger = _logger(config, folder, run)
+
+        steps = _steps_per_epoch(data.train, config)
+        val = _tensors(data, data.val, fabric.device)
+        while run.epoch < config.epochs:
+            started = time.perf_counter()
+            if run.step == 0:
+                meter.restart()
+            for step, (inputs, labels, domains) in _batches(recipe, data, method, run.epoch, run.step, fabric.device):
+                number = run.epoch * steps + step
+                lr = _set_lr(optimizer, config, number, steps)
+                context = Context(network, optimizer, inputs, labels, domains, _domain_count(recipe, data), recipe.seed, number, lr)
+
+                def closure(context: Context = context) -> Tensor:
+                    optimizer.zero_grad()
+                    loss = cross_entropy(model(context.inputs), context.labels)
+                    total = loss + sum(method.loss_terms(context).values())
+                    fabric.backward(total)
+                    return total.detach()
+
+                network.train()
+                method.on_progress(number / (config.epochs * steps))
+                loss = float(method.step(context, closure))
+                if not math.isfinite(loss):
+                    raise TrainError(
+                        f"{recipe.name}: epoch {run.epoch + 1}, step {step + 1}",
+                        found=f"the loss is {loss}",
+                        allowed="a finite loss",
+                        fix=f"lower train.lr (now {config.lr:g})",
+                    )
+                method.after_step(context)
+                meter.update()
+                run.loss_sum += loss
+                run.step = step + 1
+                if config.checkpoint_steps and run.step % config.checkpoint_steps == 0 and run.step < steps:
+                    save_checkpoint(checkpoint, recipe, network, method, optimizer, meter, run)
+
+            val_accuracy = accuracy(network, *val)
+            run.end_epoch(
+                network,
+                val_accuracy,
+                steps,
+                config,
+                {
+                    **meter.measures(),
+                    "density_overlap": density_overlap(network),
+                    **method.measures(),
+                },
+                time.perf_counter() - started,
+            )
+            save_checkpoint(checkpoint, recipe, network, method, optimizer, meter, run)
+            _write_metrics(folder / "metrics.csv", run.history)
+            if logger is not None:
+                logger.log_metrics({name: value for name, value in run.history[-1].items() if name != "epoch"}, step=run.epoch)
+            if on_progress is not None:
+                on_progress(Progress(run.epoch, config.epochs, run.history[-1]["loss"], val_accuracy, run.seconds))
+        if logger is not None:
+            logger.finalize("success")
+
+    return _finish(recipe, folder, data, network.cpu(), run)
+
+
+def build(recipe: TrainRecipe, data: DataSet) -> tuple[Method, nn.Module]:
+    """The method and the untrained network of a recipe. Methods draw no random numbers here: arms of one seed start alike."""
+    method: Method = METHODS.get(recipe.method.name, "method.name")(recipe.method)
+    network = networks.build(recipe.network, data.train.codes.shape[1], data.classes, method)
+    method.prepare(network, _domain_count(recipe, data), recipe.train.batch)
+    return method, network
+
+
+@torch.no_grad()
+def accuracy(network: nn.Module, inputs: Tensor, labels: Tensor) -> float:
+    """Share of right answers in evaluation mode; the lowest class wins a tie, as in hardware."""
+    network.eval()
+    return float((network(inputs).argmax(1) == labels).double().mean())
+
+
+class _Run:
+    """Where training is: the part of the checkpoint that belongs to the loop itself."""
+
+    def __init__(self) -> None:
+        self.epoch, self.step, self.loss_sum, self.seconds = 0, 0, 0.0, 0.0
+        self.history: list[dict[str, float]] = []
+        self.best: dict[str, Any] = {"epoch": 0, "val_accuracy": -1.0, "model": {}}
+
+    def end_epoch(
+        self, network: nn.Module, val: float, steps: int, config: TrainConfig, measures: dict[str, float], seconds: float
+    ) -> None:
+        self.epoch, self.step, self.seconds = self.epoch + 1, 0, self.seconds + seconds
+        self.history.append({"epoch": self.epoch, "loss": self.loss_sum / steps, "val_accuracy": val, **measures})
+        self.loss_sum = 0.0
+        # Of equal epochs the later one: it had the lower learning rate. The test images have no say here.
+        if config.select == "last" or val >= self.best["val_accuracy"]:
+            weights = {name: value.detach().clone() for name, value in network.state_dict().items()}
+            self.best = {"epoch": self.epoch, "val_accuracy": val, "model": weights}
+
+
+def _fabric(config: TrainConfig) -> Fabric:
+    try:
+        return Fabric(accelerator=config.device, devices=1, precision=config.precision)
+    except (RuntimeError, ValueError) as error:
+        raise TrainError("train.device", found=f"`{config.device}` cannot be used: {error}", allowed="cpu, cuda, mps, auto") from None
+
+
+def _optimizer(config: TrainConfig, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    if config.optimizer == "adam":
+        return torch.optim.Adam(groups, lr=config.lr, weight_decay=config.weight_decay)
+    return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
+
+
+def _set_lr(optimizer: torch.optim.Optimizer, config: TrainConfig, number: int, steps: int) -> float:
+    """Sets the rate of step `number` (from 0) in every group; returns the rate of a group with lr_scale 1."""
+    warm, total = config.warmup_epochs * steps, config.epochs * steps
+    if number < warm:
+        factor = (number + 1) / warm
+    else:
+        t = (number - warm) / max(total - warm, 1)
+        factor = {"cosine": 0.5 * (1 + math.cos(math.pi * t)), "linear": 1 - t, "constant": 1.0}[config.schedule]
+    for group in optimizer.param_groups:
+        group["lr"] = config.lr * factor * group.get("lr_scale", 1.0)
+    return config.lr * factor
+
+
+def _steps_per_epoch(split: Split, config: TrainConfig) -> int:
+    steps = len(split) // config.batch  # a smaller last batch would unbalance domains and batch statistics
+    if steps == 0:
+        raise TrainError("train.batch", found=f"{config.batch}", allowed=f"at most {len(split)}, the number of training images")
+    return steps
+
+
+def _domain_count(recipe: TrainRecipe, data: DataSet) -> int:
+    own = int(data.train.domains.max()) + 1
+    return own if own > 1 else len(recipe.data.augment)
+
+
+def _batches(
+    recipe: TrainRecipe, data: DataSet, method: Method, epoch: int, first: int, device: torch.device
+) -> Iterator[tuple[int, tuple[Tensor, Tensor, Tensor]]]:
+    """(step, (inputs, labels, domains)) of an epoch from step `first` on.
+
+    Position p of the order takes augmentation p mod count, so every batch holds the same share of each; without domains of its
+    own, the data set's domains are the augmentations.
+    """
+    names, batch = recipe.data.augment, recipe.train.batch
+    permutation = np.random.default_rng((recipe.seed, epoch)).permutation(len(data.train))
+    order = method.sampler(data.train.domains, permutation)
+    choice = np.arange(len(order)) % len(names)
+    own = data.train.domains[order]
+    domains = own if data.train.domains.max() > 0 else choice
+    inputs = data.to_float(datasets.augment(data, names, choice, order, recipe.seed, epoch))
+    labels = data.train.labels[order]
+    for step in range(first, _steps_per_epoch(data.train, recipe.train)):
+        rows = slice(step * batch, (step + 1) * batch)
+        yield step, tuple(torch.from_numpy(array[rows]).to(device) for array in (inputs, labels, domains))
+
+
+def _tensors(data: DataSet, split: Split, device: torch.device) -> tuple[Tensor, Tensor]:
+    return torch.from_numpy(data.to_float(split.codes)).to(device), torch.from_numpy(split.labels).to(device)
+
+
+def _logger(config: TrainConfig, folder: Path, run: _Run) -> TensorBoardLogger | None:
+    # purge_step: what a killed run logged beyond its checkpoint is logged again.
+    return TensorBoardLogger(folder, name="tensorboard", version="", purge_step=run.epoch + 1) if config.tensorboard else None
+
+
+def _write_metrics(path: Path, history: list[dict[str, float]]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(history[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(history)
+    write_text(path, text.getvalue())
+
+
+def _finish(recipe: TrainRecipe, folder: Path, data: DataSet, network: nn.Module, run: _Run) -> TrainOutcome:
+    """Takes the selected epoch, measures it on the test images once, and writes the files of the later stages."""
+    network.load_state_dict(run.best["model"])
+    files = {}
+    for name, split in (("test", data.test), ("val", data.val)):
+        for kind, array in (("codes", split.codes), ("labels", split.labels)):
+            files[f"{name}_{kind}"] = path = folder / f"{name}_{kind}.npy"
+            with replacing(path) as temporary:
+                np.save(temporary, array)
+    export(network, folder / "model.onnx", recipe, data.contract, data.train.codes.shape[1])
+    cpu = torch.device("cpu")
+    return TrainOutcome(
+        method=recipe.method.name,
+        seed=recipe.seed,
+        float_accuracy=accuracy(network, *_tensors(data, data.test, cpu)),
+        val_accuracy=run.best["val_accuracy"],
+        epochs=run.epoch,
+        best_epoch=run.best["epoch"],
+        seconds=run.seconds,
+        binary_weights=sum(bits.numel() for bits in FlipMeter(network).bits.values()),
+        measures={name: value for name, value in run.history[-1].items() if name not in ("epoch", "loss", "val_accuracy")},
+        model=folder / "model.onnx",
+        checkpoint=folder / "checkpoint.pt",
+        test_codes=files["test_codes"],
+        test_labels=files["test_labels"],
+        metrics=folder / "metrics.csv",
+    )
