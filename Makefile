@@ -1,0 +1,36 @@
+# `make demo` and `make test` do their own set-up: nothing needs to be installed by hand.
+PYTHON ?= python3
+VENV := .venv/bin
+JOBS ?= 2
+
+.PHONY: help setup demo test test-all lint clean
+
+help:
+	@echo "make demo       digits, from training to a checked bitstream (arbonn run recipes/digits.toml)"
+	@echo "make test       the tests, without those marked slow"
+	@echo "make test-all   all tests"
+	@echo "make lint       ruff and mypy"
+	@echo "make setup      .venv with everything in it; the other targets do this by themselves"
+	@echo "make clean      removes what was built here; the store of results stays (arbonn clean empties it)"
+
+setup:
+	@command -v $(PYTHON) >/dev/null || { echo "setup: $(PYTHON) not found; type:  sudo apt-get install --yes python3 python3-venv"; exit 2; }
+	@$(PYTHON) -I flows/bootstrap.py
+
+demo: setup
+	$(VENV)/arbonn run recipes/digits.toml
+
+test: setup
+	$(VENV)/pytest -n $(JOBS) -m "not slow"
+
+test-all: setup
+	$(VENV)/pytest -n $(JOBS)
+
+lint: setup
+	$(VENV)/ruff check .
+	$(VENV)/ruff format --check .
+	$(VENV)/mypy
+
+clean:
+	rm -rf build dist arbonn.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
