@@ -1,0 +1,108 @@
+"""The compiled inner loop of the timing engine (`arbonn.sim.timing` prepares its tables)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from arbonn.hw.datatypes import Integers
+
+NEVER = 1 << 60  # no counter and no cycle reaches it
+
+
+@njit(cache=True)
+def step_all(
+    schedules: Integers, takes: Integers, gives: Integers, needs: Integers, adds: Integers, marks: Integers, amounts: Integers,
+    counters: Integers, buffers: Integers, inputs: Integers, outputs: Integers, patterns: NDArray[np.bool_], starts: Integers,
+    totals: Integers, offsets: Integers, limit: int,
+) -> tuple[Integers, Integers, int, Integers]:  # fmt: skip
+    """Steps every schedule and buffer until all transfers are done, nothing can move any more, or `limit` cycles have passed.
+
+    Returns transfers seen a stream, their cycles (at `offsets`), the cycles run, and which streams were full and not taken at the end.
+    """
+    streams, units = len(totals), len(schedules)
+    record = np.zeros(offsets[streams], np.int64)
+    seen = np.zeros(streams, np.int64)
+    valid, ready = np.zeros(streams, np.bool_), np.zeros(streams, np.bool_)
+    stages = np.zeros(max(1, len(gives)), np.int64)  # bit k: the give mark in stage k + 1
+    step = np.zeros(units, np.int64)
+    move, fire = np.zeros(units, np.bool_), np.zeros(units, np.bool_)
+    filled = np.zeros(len(buffers), np.int64)
+    pending = np.zeros(len(inputs), np.bool_)
+    change = np.zeros(len(counters), np.int64)
+    left = totals.sum()
+    t = 0
+    while left > 0 and t < limit:
+        all_go = True
+        for k in range(len(inputs)):
+            go = starts[k] + t >= starts[k + 1] or patterns[starts[k] + t]
+            all_go &= go
+            pending[k] |= go
+            valid[inputs[k]] = pending[k] and seen[inputs[k]] < totals[inputs[k]]
+        for k in range(len(outputs)):
+            p = len(inputs) + k
+            go = starts[p] + t >= starts[p + 1] or patterns[starts[p] + t]
+            all_go &= go
+            ready[outputs[k]] = go
+        for k in range(len(buffers)):
+            ready[buffers[k, 0]] = filled[k] < buffers[k, 2]
+            valid[buffers[k, 1]] = filled[k] > 0
+        for s in range(units):
+            last = schedules[s, 2] - 1
+            for g in range(schedules[s, 5], schedules[s, 5] + schedules[s, 6]):
+                valid[gives[g]] = (stages[g] >> last) & 1
+        for s in range(units):
+            now = marks[schedules[s, 1] + step[s]]
+            moves = True
+            for g in range(schedules[s, 5], schedules[s, 5] + schedules[s, 6]):
+                moves &= not valid[gives[g]] or ready[gives[g]]
+            enough = True
+            for n in range(schedules[s, 7], schedules[s, 7] + schedules[s, 8]):
+                enough &= needs[n, 1] * counters[needs[n, 0]] >= amounts[needs[n, 2] + step[s]]
+            first, count = schedules[s, 3], schedules[s, 4]
+            missing = 0
+            for k in range(count):
+                missing += ((now >> k) & 1) and not valid[takes[first + k]]
+            for k in range(count):
+                taken = (now >> k) & 1
+                others = missing - (1 if taken and not valid[takes[first + k]] else 0)
+                ready[takes[first + k]] = taken and moves and enough and others == 0
+            move[s] = moves
+            fire[s] = moves and enough and missing == 0
+        changed = False
+        for e in range(streams):
+            if valid[e] and ready[e]:
+                record[offsets[e] + seen[e]] = t
+                seen[e] += 1
+                left -= 1
+                changed = True
+        for k in range(len(inputs)):
+            pending[k] &= not (valid[inputs[k]] and ready[inputs[k]])
+        for k in range(len(buffers)):
+            push, pop = buffers[k, 0], buffers[k, 1]
+            filled[k] += (valid[push] and ready[push]) - (valid[pop] and ready[pop])
+        for s in range(units):
+            now = marks[schedules[s, 1] + step[s]]
+            depth = schedules[s, 2]
+            for k in range(schedules[s, 6]):
+                g = schedules[s, 5] + k
+                before = stages[g]
+                if move[s]:
+                    given = (now >> (16 + k)) & 1 if fire[s] else 0
+                    stages[g] = ((stages[g] << 1) | given) & ((1 << depth) - 1)
+                elif ready[gives[g]]:
+                    stages[g] &= ~(1 << (depth - 1))
+                changed |= stages[g] != before
+            if fire[s]:
+                changed = True
+                for a in range(schedules[s, 9], schedules[s, 9] + schedules[s, 10]):
+                    change[adds[a, 0]] += amounts[adds[a, 1] + step[s]]
+                step[s] = step[s] + 1 if step[s] + 1 < schedules[s, 0] else 0
+        for c in range(len(counters)):
+            counters[c] += change[c]
+            change[c] = 0
+        t += 1
+        if not changed and all_go:
+            break
+    return seen, record, t, (valid & ~ready).astype(np.int64)
