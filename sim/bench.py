@@ -1,0 +1,105 @@
+"""Runs the accelerator's RTL and compares it with what must be seen: every bit of every transfer, every cycle, on every stream.
+
+expect   the reference's payloads at the timing engine's cycles
+Bench    one design on one simulator, compiled once; each run plays other frames and stalls in a folder of its own
+compare  where the two differ, and in how many transfers
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from arbonn.errors import CheckError
+from arbonn.hw.accelerator import Accelerator
+from arbonn.hw.datatypes import Integers
+from arbonn.hw.graph import DataflowGraph
+from arbonn.hw.packing import pack
+from arbonn.hw.verilog import to_verilog
+from arbonn.sim import runner
+from arbonn.sim.harness import ACCELERATOR, TOP, bench_verilog, observed
+from arbonn.sim.records import read_records, write_expected, write_layout, write_stimulus
+from arbonn.sim.reference import execute
+from arbonn.sim.timing import predict
+from arbonn.sim.trace import Stalls, Trace
+
+MARGIN = 64  # cycles after the last predicted transfer, in which none may come
+BEFORE, AFTER = 200, 20  # cycles of waves around the first difference
+
+
+def expect(graph: DataflowGraph, inputs: Mapping[str, Integers], stalls: Stalls | None = None) -> Trace:
+    """What must be seen on every stream, in the order of `observed`. Raises CheckError on deadlock."""
+    values = execute(graph, inputs)
+    frames = len(values[graph.inputs[0].id])
+    trace = predict(graph, frames, stalls)
+    streams = observed(graph)
+    return replace(trace, transfers={s.id: trace.transfers[s.id] for s in streams}, payloads={s.id: pack(values[s.id], s) for s in streams})
+
+
+@dataclass(frozen=True)
+class Bench:
+    """An accelerator's RTL on one simulator. `verilog` may be given to test the bench itself, or to generate it once for several.
+
+    Folders: `folder/builds` keeps what is compiled (kept between runs, found again by its content), `folder/runs/<name>` each run.
+    """
+
+    graph: DataflowGraph
+    simulator: runner.Simulator
+    folder: Path
+    verilog: str
+    probes: bool = True
+    limit_s: float = 600.0
+
+    def build(self, *, waves: bool = False) -> Path:
+        """Compiles, unless done before."""
+        sources = {"accelerator.v": self.verilog, "bench.v": bench_verilog(self.graph, probes=self.probes)}
+        return runner.build(self.simulator, sources, TOP, "done", self.folder / "builds", waves=waves)
+
+    def run(self, name: str, inputs: Mapping[str, Integers], stalls: Stalls | None, cycles: int, expected: Trace | None = None) -> Trace:
+        """What the RTL shows in exactly `cycles` cycles. With `expected`, the cocotb test compares too and leaves `result.json`."""
+        return self._run(self.folder / "runs" / name, inputs, stalls, cycles, expected)
+
+    def waves(self, name: str, inputs: Mapping[str, Integers], stalls: Stalls | None, cycle: int) -> Path:
+        """Runs again up to just after `cycle`, with a dump of the cycles around it; the path of the dump."""
+        folder = self.folder / "runs" / f"{name}_waves"
+        self._run(folder, inputs, stalls, cycle + AFTER, None, dump_from=max(0, cycle - BEFORE))
+        dump = folder / ("waves.fst" if self.simulator.name == "icarus" else "waves.vcd")
+        (folder / "waves").replace(dump)
+        return dump
+
+    def _run(
+        self, folder: Path, inputs: Mapping[str, Integers], stalls: Stalls | None, cycles: int, expected: Trace | None, **plusargs: int
+    ) -> Trace:
+        built = self.build(waves=bool(plusargs))
+        folder.mkdir(parents=True, exist_ok=True)
+        for stale in folder.iterdir():  # a crashed run must not pass by an older one's records
+            if stale.is_file():
+                stale.unlink()
+        write_stimulus(folder, self.graph, inputs, stalls, cycles)
+        write_layout(folder, observed(self.graph, probes=self.probes), cycles)
+        if expected is not None:
+            write_expected(folder, expected)
+        test = "arbonn.sim.bench_test"
+        runner.run(self.simulator, built, TOP, test, folder, {"cycles": cycles, **plusargs}, limit_s=self.limit_s)
+        if not (folder / "result.json").is_file():
+            raise CheckError(self.simulator.name, found=f"the cocotb test ended early; see {folder / 'child.log'}")
+        return read_records(folder)
+
+
+def run_rtl(
+    graph: DataflowGraph,
+    inputs: Mapping[str, Integers],
+    stalls: Stalls | None,
+    simulator: runner.Name,
+    folder: Path,
+    *,
+    probes: bool = True,
+) -> Trace:
+    """What the RTL of `graph` shows, on every stream, from reset to `MARGIN` cycles after the last predicted transfer.
+
+    Raises ToolError without the simulator, CheckError on a predicted deadlock or if the simulator breaks off or takes too long.
+    """
+    expected = expect(graph, inputs, stalls)
+    bench = Bench(graph, runner.find(simulator), folder, to_verilog(Accelerator(graph, probes), ACCELERATOR), probes)
+    return bench.run("rtl", inputs, stalls, expected.cycles + MARGIN, expected)
