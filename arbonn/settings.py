@@ -101,7 +101,7 @@ def _explain(error: ValidationError, model: type[BaseModel], where: str, prefix:
     else:
         options = re.findall(r"'([^']*)'", str(context.get("expected", "")))
         found = _show(first["input"])
-        allowed = ", ".join(options) if options else re.sub(r"^(Input|Value) should be (a )?(valid )?", "", first["msg"])
+        allowed = ", ".join(options) if options else re.sub(r"^(Input|Value) should be (an? )?(valid )?|^Value error, ", "", first["msg"])
         fix = nearest(first["input"], options) if options else ""
     others = [".".join(map(str, prefix + p["loc"])) for p in problems if p is not first]
     if others:

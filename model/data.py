@@ -80,7 +80,7 @@ def stratified(labels: npt.NDArray[np.int64], sizes: tuple[int, int], seed: int)
         raise DataError(
             "data",
             found=f"val = {val}, test = {test} of {len(labels)} images",
-            allowed=f"at least {classes} images (one a class) in each part",
+            allowed=f"at least {classes} images in each part",
         )
     rows = np.arange(len(labels))
     rest, test_rows = train_test_split(rows, test_size=test, stratify=labels, random_state=seed)

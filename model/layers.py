@@ -121,15 +121,21 @@ class SignActivation(nn.Module):
     """b = sign(a + beta_c). a: (N, features); beta: learnable, (features,) (RSign, ReActNet, arXiv 2003.03488).
 
     Exports as Add and BipolarQuant; in hardware beta is part of a threshold. `surrogate` names another backward than Bi-Real's.
+    While a method sets `keep`, `shifted` holds a + beta of the last forward, with its graph.
     """
 
     def __init__(self, features: int, surrogate: Callable[[Tensor], Tensor] = BiRealSign.apply) -> None:
         super().__init__()
         self.beta = nn.Parameter(torch.zeros(features))
         self.quant = QuantIdentity(act_quant=_injector(ActQuantProxyFromInjector, ActivationQuantizer(surrogate)))
+        self.keep = False
+        self.shifted: Tensor | None = None
 
     def forward(self, a: Tensor) -> Tensor:
-        return self.quant(a + self.beta)
+        shifted = a + self.beta
+        if self.keep:
+            self.shifted = shifted
+        return self.quant(shifted)
 
 
 def binary_layers(model: nn.Module) -> dict[str, BinaryLinear]:

@@ -231,9 +231,10 @@ def _batches(
     names, batch = recipe.data.augment, recipe.train.batch
     permutation = np.random.default_rng((recipe.seed, epoch)).permutation(len(data.train))
     order = method.sampler(data.train.domains, permutation)
-    choice = np.arange(len(order)) % len(names)
     own = data.train.domains[order]
-    domains = own if data.train.domains.max() > 0 else choice
+    own_count = int(data.train.domains.max()) + 1
+    choice = np.arange(len(order)) // own_count % len(names)  # every domain of the data set meets every augmentation
+    domains = own if own_count > 1 else choice
     inputs = data.to_float(datasets.augment(data, names, choice, order, recipe.seed, epoch))
     labels = data.train.labels[order]
     for step in range(first, _steps_per_epoch(data.train, recipe.train)):

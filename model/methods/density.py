@@ -47,8 +47,7 @@ class Recurrence(nn.Module):
         self.u_max = u_max
         self.register_buffer("u", torch.full((layer.out_features,), u_start))
         self.register_buffer("previous", torch.zeros_like(layer.weight))
-        self.current: Tensor | None = None
-        self.gradient: Tensor | None = None
+        self.current, self.gradient = self.previous, self.previous  # what `before` finds, for `after`
 
     @torch.no_grad()
     def before(self, layer: BinaryLinear, selected: Tensor) -> None:
@@ -60,8 +59,8 @@ class Recurrence(nn.Module):
     @torch.no_grad()
     def after(self, layer: BinaryLinear, eta_u: float) -> None:
         """After the optimizer's step. eta_u: the learning rate of U, 0.1 of the weights' own."""
-        assert self.current is not None and self.gradient is not None, "before() comes first"
-        layer.weight += self.u.view(-1, *[1] * (layer.weight.dim() - 1)) * self.current
+        # add_, not +=: assigning the attribute makes Brevitas rebuild the layer's quantizer.
+        layer.weight.add_(self.u.view(-1, *[1] * (layer.weight.dim() - 1)) * self.current)
         slope = (self.gradient * self.previous).flatten(1).sum(1)
         self.u.copy_((self.u - eta_u * slope).abs().clamp(max=self.u_max))
         self.previous.copy_(self.current)
