@@ -122,7 +122,7 @@ class Node(ABC):
 
     @abstractmethod
     def cost(self, ports: Ports, target: str) -> Cost:
-        """Cost on a family of devices (`ice40`, `ecp5`, `gowin`, `xc7`, `xcup`)."""
+        """Cost on a family of devices (`ice40`, `ecp5`, `gowin`, `xc7`)."""
 
     @abstractmethod
     def component(self, ports: Ports) -> UnitComponent:

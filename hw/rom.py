@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from amaranth.hdl import Const, Module, Value, unsigned
 from amaranth.lib.memory import Memory
 
@@ -24,15 +26,20 @@ def pack_words(fields: Integers, bits: int) -> list[int]:
     return [sum(int(value) << (k * bits) for k, value in enumerate(row)) for row in fields]
 
 
-def memory_cost(words: int, width: int, target: str) -> tuple[int, int]:
-    """(bits, block RAMs) of a table: words * width bits, and the fewest blocks of the target's aspect ratios that hold it."""
-    if words <= 1:
-        return 0, 0
+class MemoryCost(NamedTuple):
+    """A table's size in bits, and the block RAMs or the LUTs that it takes."""
+
+    bits: int
+    brams: int
+    luts: float
+
+
+def memory_cost(words: int, width: int, target: str) -> MemoryCost:
+    """Cost of a table: the fewest blocks of the target's aspect ratios that hold it, or LUTs where it is small."""
     bits = words * width
-    shapes = BLOCK_SHAPES.get(target, BLOCK_SHAPES["ice40"])
-    if bits < SMALLEST_BLOCK.get(target, 0):
-        return bits, 0
-    return bits, min(-(-words // depth) * -(-width // wide) for depth, wide in shapes)
+    if words <= 1 or bits < SMALLEST_BLOCK[target]:
+        return MemoryCost(0 if words <= 1 else bits, 0, 0 if words <= 1 else bits / 8)  # a LUT4 holds 16 bits; about half are lost
+    return MemoryCost(bits, min(-(-words // depth) * -(-width // wide) for depth, wide in BLOCK_SHAPES[target]), 0)
 
 
 # (words, bits) a block can be used as. iCE40: Lattice TN-02002; ECP5: TN-02204; 7-series: UG473 (RAMB18); Gowin: UG285.

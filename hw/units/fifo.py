@@ -43,8 +43,9 @@ class FIFO(Node):
 
     def cost(self, ports: Ports, target: str) -> Cost:
         width, count = ports["i"].width, self.depth.bit_length()
-        bits, rams = memory_cost(self.depth, width, target) if self.depth > 2 else (0, 0)
-        return Cost(3 * count + 4, 3 * count + (width * self.depth if not rams else 0), bits, rams, "count and two pointers")
+        table = memory_cost(self.depth if self.depth > 2 else 0, width, target)  # 1 or 2 words are registers
+        ffs = 3 * count + (width * self.depth if not table.brams else 0)
+        return Cost(3 * count + 4 + table.luts, ffs, table.bits, table.brams, "count and two pointers")
 
     def component(self, ports: Ports) -> UnitComponent:
         return FIFOComponent(self, ports)

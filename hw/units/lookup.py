@@ -54,8 +54,9 @@ class Lookup(Node):
     def cost(self, ports: Ports, target: str) -> Cost:
         i, o = ports["i"], ports["o"]
         words = self.table.size // (i.lanes if len(self.table) > 1 else 1)
-        bits, rams = memory_cost(words, o.dtype.bits, target)
-        return Cost(i.lanes * (words.bit_length() + 4), 12, bits * i.lanes, rams * i.lanes, "an address adder for each lane")
+        table = memory_cost(words, o.dtype.bits, target)
+        luts = i.lanes * (words.bit_length() + 4 + table.luts)
+        return Cost(luts, 12, table.bits * i.lanes, table.brams * i.lanes, "an address adder for each lane")
 
     def component(self, ports: Ports) -> UnitComponent:
         return LookupComponent(self, ports)

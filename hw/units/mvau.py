@@ -120,22 +120,16 @@ class MVAU(Node):
         (nf, sf), i, o = self.folds(ports), ports["i"], ports["o"]
         low, high = self.sums_range(i.dtype)
         acc_bits = smallest(low, high).bits
-        weight_bits, weight_rams = memory_cost(nf * sf, o.lanes * i.lanes * self.weight_dtype.bits, target)
-        level_bits, level_rams = (
-            (0, 0) if self.thresholds is None else memory_cost(nf, o.lanes * self.thresholds.shape[1] * acc_bits, target)
-        )
-        buffer_bits, buffer_rams = memory_cost(sf if nf > 1 else 0, i.width, target)
+        count = 0 if self.thresholds is None else self.thresholds.shape[1]
+        tables = [
+            memory_cost(nf * sf, o.lanes * i.lanes * self.weight_dtype.bits, target),
+            memory_cost(nf if count else 0, o.lanes * count * acc_bits, target),
+            memory_cost(sf if nf > 1 else 0, i.width, target),
+        ]
         planes = i.dtype.bits * (1 if self.domain == "popcount" else self.weight_dtype.bits)
-        luts = (
-            o.lanes
-            * (
-                planes * i.lanes * LUTS_A_BIT.get(target, 2.0)
-                + acc_bits * (1 + (0 if self.thresholds is None else self.thresholds.shape[1]))
-            )
-            + 20
-        )
+        luts = o.lanes * (planes * i.lanes * LUTS_A_BIT[target] + acc_bits * (1 + count)) + CONTROL_LUTS + sum(t.luts for t in tables)
         ffs = i.width + o.lanes * acc_bits * 2 + o.width + self.depth + 8
-        return Cost(luts, ffs, weight_bits + level_bits + buffer_bits, weight_rams + level_rams + buffer_rams, LUTS_SOURCE)
+        return Cost(luts, ffs, sum(t.bits for t in tables), sum(t.brams for t in tables), LUTS_SOURCE)
 
     def component(self, ports: Ports) -> UnitComponent:
         return MVAUComponent(self, ports)
@@ -143,6 +137,7 @@ class MVAU(Node):
 
 # LUTs of XNOR, popcount and input multiplexer for each binary operation, written plainly: hardware.md's measurements with run-time weights.
 LUTS_A_BIT = {"ice40": 2.9, "ecp5": 2.7, "gowin": 2.7, "xc7": 2.2}
+CONTROL_LUTS = 20
 LUTS_SOURCE = "LUTs per binary operation measured on single layers; control and thresholds counted"
 
 

@@ -47,7 +47,7 @@ class Thresholding(Node):
 
     def cost(self, ports: Ports, target: str) -> Cost:
         i, o = ports["i"], ports["o"]
-        bits, rams = memory_cost(i.shape[-1] // i.lanes, i.width * self.thresholds.shape[1], target)
+        table = memory_cost(i.shape[-1] // i.lanes, i.width * self.thresholds.shape[1], target)
         return Cost(
             i.width * self.thresholds.shape[1] + 8, i.width + o.width + 10, bits, rams, "a comparator's carry chain for each threshold"
         )

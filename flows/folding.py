@@ -1,0 +1,136 @@
+"""Folding as data: how many lanes every unit works on, given as in FINN's folding files, applied to a graph.
+
+`{"Defaults": {}, "mvau_0": {"PE": 2, "SIMD": 16}, "logit_table": {"PE": 1}}`: PE = lanes given, SIMD = lanes taken (MVAU only; every other
+unit works on as many lanes as it gives). A unit that is not named takes "Defaults", and else 1.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from math import lcm
+from pathlib import Path
+
+from arbonn.errors import FoldingError
+from arbonn.hw.graph import DataflowGraph, Endpoint, Node, Stream
+from arbonn.hw.units.dwc import DWC
+from arbonn.hw.units.fifo import FIFO
+from arbonn.hw.units.label_select import LabelSelect
+from arbonn.hw.units.mvau import MVAU
+
+Folding = Mapping[str, Mapping[str, int]]
+
+
+def read_folding(path: Path) -> Folding:
+    """Reads a folding file. Raises FoldingError for anything that is not `{unit: {"PE": n, "SIMD": n}}`."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise FoldingError(str(path), found=f"no readable JSON file ({error})", allowed='{"mvau_0": {"PE": 2, "SIMD": 16}}') from None
+    if not isinstance(document, dict) or not all(_is_entry(entry) for entry in document.values()):
+        raise FoldingError(str(path), found="something else than positive PE and SIMD by unit", allowed='{"mvau_0": {"PE": 2, "SIMD": 16}}')
+    return document
+
+
+def _is_entry(entry: object) -> bool:
+    return isinstance(entry, dict) and all(k in ("PE", "SIMD") and type(v) is int and v >= 1 for k, v in entry.items())
+
+
+def port_lanes(node: Node, ports: Mapping[str, Stream], folding: Folding) -> dict[str, int]:
+    """Lanes of each port of a node under a folding. Raises FoldingError where they do not divide the channels."""
+    entry = {**folding.get("Defaults", {}), **folding.get(node.id, {})}
+    given, taken = entry.get("PE", 1), entry.get("SIMD", 1)
+    if isinstance(node, MVAU):
+        lanes = {"i": taken, "o": given}
+    elif isinstance(node, LabelSelect):
+        lanes = {port: 1 if port == "label" else given for port in ports}
+    else:
+        lanes = dict.fromkeys(ports, given)
+    for port, count in lanes.items():
+        channels = ports[port].shape[-1]
+        if channels % count:
+            if node.id not in folding:
+                raise FoldingError(
+                    "Defaults",
+                    found=f"{count} lanes do not divide the {channels} channels of {node.id}.{port}",
+                    allowed=_divisors(channels),
+                )
+            name = "SIMD" if isinstance(node, MVAU) and port == "i" else "PE"
+            what = f"{name} = {count} does not divide the {channels} {'inputs' if port == 'i' else 'outputs'}"
+            raise FoldingError(
+                f"{node.id} ({node.kind})",
+                found=what,
+                allowed=f"{name} in {_divisors(channels)}",
+                fix="take a divisor, or leave the unit out",
+            )
+    return lanes
+
+
+def divisors(n: int) -> list[int]:
+    """All divisors, rising."""
+    return [d for d in range(1, n + 1) if n % d == 0]
+
+
+def _divisors(n: int) -> str:
+    return ", ".join(map(str, divisors(n)))
+
+
+def apply_folding(graph: DataflowGraph, folding: Folding, depths: Mapping[str, int] | None = None) -> DataflowGraph:
+    """The same network under another folding: earlier DWCs and FIFOs are dropped, new DWCs put where lanes differ.
+
+    `depths`: FIFOs by the id of the stream (of `unbuffered(graph)`) that they stand on; 0 is no FIFO. They stand behind the DWC: in
+    front of it, a converter to wide words would feed a unit's first fold one narrow word a cycle. Raises FoldingError for a unit that
+    the graph lacks and for lanes that do not divide.
+    """
+    plain = unbuffered(graph)
+    unknown = [name for name in folding if name != "Defaults" and name not in {n.id for n in plain.nodes}]
+    if unknown:
+        raise FoldingError("folding", found=f"no unit called {unknown[0]!r}", allowed=", ".join(n.id for n in plain.nodes))
+    lanes = {(node.id, port): count for node in plain.nodes for port, count in port_lanes(node, plain.ports(node), folding).items()}
+    nodes, streams = list(plain.nodes), []
+    for stream in plain.streams:
+        given = lanes[stream.source] if stream.source else lanes[stream.sink] if stream.sink else stream.lanes
+        taken = lanes[stream.sink] if stream.sink else given
+        depth = (depths or {}).get(stream.id, 0)
+        chain: list[tuple[Node, int]] = []  # units put on this stream, with the lanes that each gives
+        if given != taken:
+            wide = lcm(given, taken)  # divides the channels as both do; going through more lanes never slows the stream down
+            first = sum(isinstance(n, DWC) for n in nodes)
+            steps = [wide] * (given < wide) + [taken] * (wide > taken)
+            chain += [(DWC(f"dwc_{first + k}"), after) for k, after in enumerate(steps)]
+        if depth:
+            chain.append((FIFO(f"fifo_{sum(isinstance(n, FIFO) for n in nodes)}", depth), taken))
+        current = replace(stream, lanes=given)
+        for node, after in chain:
+            streams.append(replace(current, sink=Endpoint(node.id, "i")))
+            current = replace(stream, id=f"{node.id}_o", lanes=after, source=Endpoint(node.id, "o"))
+            nodes.append(node)
+        streams.append(current)
+    return graph.with_nodes(nodes, streams).verify()
+
+
+def unbuffered(graph: DataflowGraph) -> DataflowGraph:
+    """The graph without DWCs and FIFOs; a stream keeps the id that it has at its source."""
+    dropped = {n.id for n in graph.nodes if isinstance(n, DWC | FIFO)}
+    streams = []
+    for stream in graph.streams:
+        if stream.source and stream.source.node in dropped:
+            continue
+        end = stream.sink
+        while end and end.node in dropped:
+            end = graph.ports(graph.node(end.node))["o"].sink
+        streams.append(replace(stream, sink=end))
+    return graph.with_nodes([n for n in graph.nodes if n.id not in dropped], streams)
+
+
+def folding_of(graph: DataflowGraph) -> dict[str, dict[str, int]]:
+    """The folding that a graph has; `apply_folding` gives the same lanes again."""
+    found: dict[str, dict[str, int]] = {"Defaults": {}}
+    for node in unbuffered(graph).nodes:
+        ports = graph.ports(node)
+        if isinstance(node, MVAU):
+            found[node.id] = {"PE": ports["o"].lanes, "SIMD": ports["i"].lanes}
+        else:
+            found[node.id] = {"PE": ports["i"].lanes}
+    return found
