@@ -48,9 +48,8 @@ class Thresholding(Node):
     def cost(self, ports: Ports, target: str) -> Cost:
         i, o = ports["i"], ports["o"]
         table = memory_cost(i.shape[-1] // i.lanes, i.width * self.thresholds.shape[1], target)
-        return Cost(
-            i.width * self.thresholds.shape[1] + 8, i.width + o.width + 10, bits, rams, "a comparator's carry chain for each threshold"
-        )
+        luts = i.width * self.thresholds.shape[1] + 8 + table.luts
+        return Cost(luts, i.width + o.width + 10, table.bits, table.brams, "a comparator's carry chain for each threshold")
 
     def component(self, ports: Ports) -> UnitComponent:
         return ThresholdingComponent(self, ports)
