@@ -19,8 +19,9 @@ A frame, both ways (numbers little-endian but the CRC):
     ERROR        0xFF   device  fault u8: 1 CRC, 2 version, 3 kind, 4 length, 5 silence (the line stopped within a frame)
 
 The device answers every frame whose sync it saw with one frame, an ERROR where something is wrong, and ignores what arrives while it
-computes or answers. The length of each kind is fixed, so a flipped bit in a length cannot pass, whatever the CRC says. After an ERROR the
-host waits for silence (`Timeouts` of the shell) before it tries again: then the device hunts for a sync byte.
+computes or answers. The length of each kind is fixed, so a flipped bit in a length cannot pass, whatever the CRC says. A wrong CRC is
+told at once; a wrong version, kind or length, and a frame that breaks off, once the line has been silent for `uart.TIMEOUT` cycles, since
+nobody knows where such a frame ends. So silence of that length always brings the device back to hunting for a sync byte.
 """
 
 from __future__ import annotations
@@ -133,8 +134,8 @@ class Info:
     @classmethod
     def decode(cls, payload: bytes) -> Info:
         """The inverse of `encode`."""
-        *numbers, signed = _INFO.unpack(payload)
-        return cls(*numbers, bool(signed))
+        accelerator, graph_hash, elements, element_bits, classes, logit_bits, signed = _INFO.unpack(payload)
+        return cls(accelerator, graph_hash, elements, element_bits, classes, logit_bits, bool(signed))
 
     def request(self, codes: Sequence[int] | NDArray[Any]) -> bytes:
         """The whole INFER frame of one image of stored codes, in stream order."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Signal, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import stream, wiring
+from amaranth.lib.crc.catalog import CRC16_IBM_3740
 from amaranth.lib.wiring import In, Out, connect
 
 from arbonn.hw.graph import Stream
@@ -55,6 +56,15 @@ class UartShell(wiring.Component):
         m.submodules.input = source = InputBuffer(x)
         m.submodules.result = result = ResultBuffer(label, logits)
         m.d.comb += [receiver.rx.eq(self.rx), self.tx.eq(transmitter.tx)]
+        m.submodules.crc = crc = CRC16_IBM_3740(data_width=8).create()  # one for both ways: they never run at once
+        answering = requests.o.valid
+        m.d.comb += [
+            crc.start.eq(Mux(answering, answers.crc.start, requests.crc.start)),
+            crc.valid.eq(Mux(answering, answers.crc.valid, requests.crc.valid)),
+            crc.data.eq(Mux(answering, answers.crc.data, requests.crc.data)),
+            requests.crc.value.eq(crc.crc),
+            answers.crc.value.eq(crc.crc),
+        ]
         connect(m, receiver.o, requests.i)
         connect(m, answers.o, transmitter.i)
         connect(m, wiring.flipped(self.label), result.label)
@@ -68,6 +78,7 @@ class UartShell(wiring.Component):
             result.clear.eq(requests.hunting),
             source.store.eq(requests.store),
             source.byte.eq(requests.byte),
+            requests.full.eq(source.full),
             source.run.eq(good & request.p.infer),
             result.begin.eq(self.x.valid & self.x.ready),
             request.ready.eq(answers.done),  # until then it stands: no request is taken while another is answered
@@ -78,12 +89,13 @@ class UartShell(wiring.Component):
         )
         m.d.comb += answers.start.eq(request.valid & (~source.run | result.complete))
         with m.If(request.p.fault != 0):
-            m.d.comb += [answers.kind.eq(Kind.ERROR), answers.length.eq(1), answers.payload.payload.eq(request.p.fault)]
+            m.d.comb += [answers.kind.eq(Kind.ERROR), answers.length.eq(1), answers.last.eq(1), answers.payload.payload.eq(request.p.fault)]
         with m.Elif(request.p.infer):
-            m.d.comb += [answers.kind.eq(Kind.RESULT), answers.length.eq(self.info.result_bytes)]
+            m.d.comb += [answers.kind.eq(Kind.RESULT), answers.length.eq(self.info.result_bytes), answers.last.eq(result.last)]
             m.d.comb += [answers.payload.payload.eq(result.o.payload), result.o.ready.eq(answers.payload.ready)]
         with m.Else():
             m.d.comb += [answers.kind.eq(Kind.INFO_ANSWER), answers.length.eq(protocol.INFO_BYTES)]
+            m.d.comb += answers.last.eq(position == protocol.INFO_BYTES - 1)
             with m.Switch(position):
                 for at in range(protocol.INFO_BYTES):
                     with m.Case(at):
