@@ -1,0 +1,113 @@
+"""How far float32 execution of a region may stray, from the number of its float operations: intervals, rounded outwards.
+
+An interval starts as the exact real value of a linear operator with the classic bound on its float32 sum, and runs through the
+region's own operators; every operator widens it by its roundings (`ELEMENTWISE`). Operators are taken as monotone within so small
+an interval: where that is wrong an honest tie would be called a mismatch, never the reverse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import product
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from arbonn.flows.layers import Layer, Point
+from arbonn.flows.network import Network, run_node
+from arbonn.flows.operators import ELEMENTWISE, SHAPE
+from arbonn.flows.segments import Region
+from arbonn.hw.datatypes import Integers
+
+UNIT = 2.0**-24  # unit roundoff of float32
+SMALLEST = 2.0**-149  # of its subnormals
+
+Reals = NDArray[np.float64]
+Interval = tuple[Reals, Reals]
+
+
+def linear_interval(layer: Layer, codes: Integers) -> Interval:
+    """Bounds (samples, MH) on the file's float32 linear operator for integers (samples, MW) at the layer's point.
+
+    |error| <= gamma_(MW + 4) * (sum_i |w_i x_i| + |bias|) + sum_i |w_i| * deviation, gamma_n = n u / (1 - n u), in any order of summation.
+    The 4: the weight's own rounding to scale * integer, the bias, and a Gemm's two factors.
+    """
+    point = layer.source
+    exact = layer.exact(codes @ layer.weights.T)
+    sizes = np.abs(layer.weights) * np.abs(layer.scale)[:, None]
+    roundings = (layer.weights.shape[1] + 4) * UNIT
+    gamma = roundings / (1 - roundings)
+    products = np.abs(point.base + point.step * codes) @ sizes.T
+    error = gamma * (products + np.abs(layer.linear.bias)) + sizes.sum(axis=1) * point.deviation + SMALLEST
+    return exact - error, exact + error
+
+
+def region_interval(region: Region, start: Interval) -> Interval:
+    """Bounds (samples, channels) on the region's end for bounds on its start."""
+    network = region.network
+    bounds: dict[str, Interval] = {region.start: _shaped(start, network.shapes[region.start])}
+    for node in region.nodes:
+        shape = network.shapes[node.output[0]]
+        if node.op_type in SHAPE:
+            bounds[node.output[0]] = _shaped(bounds[node.input[0]], shape)
+        else:
+            bounds[node.output[0]] = _operator(network, node, bounds)
+    low, high = bounds[region.end]
+    return low.reshape(len(low), -1), high.reshape(len(high), -1)
+
+
+def _shaped(interval: Interval, shape: tuple[int, ...]) -> Interval:
+    return interval[0].reshape(-1, *shape[1:]), interval[1].reshape(-1, *shape[1:])
+
+
+def _operator(network: Network, node: onnx.NodeProto, bounds: Mapping[str, Interval]) -> Interval:
+    """An operator's least and greatest result at the corners of its inputs, widened by its roundings."""
+    dynamic = [i for i in dict.fromkeys(node.input) if i in bounds]
+    before, after = _roundings(network, node, bounds)
+    corners = []
+    for sides in product((0, 1), repeat=len(dynamic)):
+        inputs = {i: network.constants[i] for i in node.input if i in network.constants}
+        for name, side in zip(dynamic, sides, strict=True):
+            inputs[name] = _outward(bounds[name][side] + (2 * side - 1) * before, up=bool(side), kind=network.types[name])
+        corners.append(run_node(node, inputs, network.opset, network.ir_version)[node.output[0]].astype(np.float64))
+    low, high = np.minimum.reduce(corners), np.maximum.reduce(corners)
+    widen = after * UNIT * np.maximum(np.abs(low), np.abs(high)) + (SMALLEST if after else 0.0)
+    if node.op_type == "BatchNormalization":
+        widen = widen + _cancelled(network, node, bounds[node.input[0]])
+    return low - widen, high + widen
+
+
+def _roundings(network: Network, node: onnx.NodeProto, bounds: Mapping[str, Interval]) -> tuple[Reals | float, int]:
+    """(what the input's value may be off by, roundings of the output). A quantizer rounds its quotient before it decides."""
+    roundings = ELEMENTWISE[node.op_type]
+    if node.op_type not in ("IntQuant", "Quant", "QuantizeLinear", "Trunc"):
+        return 0.0, 0 if node.op_type in ("BipolarQuant", "MultiThreshold") else roundings
+    low, high = bounds[node.input[0]]
+    zero = np.abs(network.constants[node.input[2]]).astype(np.float64) if len(node.input) > 2 and node.input[2] else np.zeros(1)
+    scale = np.abs(network.constants[node.input[1]]).astype(np.float64)
+    return float(roundings) * UNIT * (np.maximum(np.abs(low), np.abs(high)) + float((zero * scale).max())), 0
+
+
+def _cancelled(network: Network, node: onnx.NodeProto, interval: Interval) -> Reals:
+    """BatchNorm's terms may cancel: its roundings are relative to the terms, |x s| + |mean s| + |bias|, not to their sum."""
+    gain, bias, mean, variance = (network.constants[i].astype(np.float64) for i in node.input[1:5])
+    epsilon = next((a.f for a in node.attribute if a.name == "epsilon"), 1e-5)
+    axes = (-1, *([1] * (interval[0].ndim - 2)))
+    factor = (np.abs(gain) / np.sqrt(variance + epsilon)).reshape(axes)
+    size = (np.maximum(np.abs(interval[0]), np.abs(interval[1])) + np.abs(mean).reshape(axes)) * factor + np.abs(bias).reshape(axes)
+    return np.asarray(ELEMENTWISE["BatchNormalization"] * UNIT * size, np.float64)
+
+
+def _outward(values: Reals, *, up: bool, kind: np.dtype[np.generic]) -> NDArray[np.generic]:
+    """float32 values not inside of `values`; integers and truth values as they are."""
+    if kind.kind != "f":
+        return values.astype(kind)
+    near = values.astype(np.float32)
+    inside = near < values if up else near > values
+    return np.where(inside, np.nextafter(near, np.float32(np.inf if up else -np.inf)), near).astype(kind)
+
+
+def point_values(point: Point, codes: Integers) -> Reals:
+    """The real values of integers at a point."""
+    return np.asarray(point.base + point.step * codes, np.float64)
