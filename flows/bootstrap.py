@@ -90,7 +90,7 @@ def brings_cuda(torch: str) -> bool:
     """Asks pip what it would install, which downloads metadata only."""
     if platform.system() != "Linux":
         return False
-    command = [PYTHON, "-m", "pip", "install", "--dry-run", "--quiet", "--no-deps", "--ignore-installed", "--report", "-", torch]
+    command = [str(PYTHON), "-m", "pip", "install", "--dry-run", "--quiet", "--no-deps", "--ignore-installed", "--report", "-", torch]
     report = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=ROOT)
     if report.returncode:
         return False  # the installation itself will say why
