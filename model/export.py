@@ -57,6 +57,11 @@ def export(network: nn.Module, path: Path, recipe: TrainRecipe, contract: str, f
             )
         model = onnx.load(temporary)
         model.graph.name = recipe.network.name
+        # The exporter lists parameters as inputs too, as in ONNX before IR 4: tools would ask for them.
+        parameters = {tensor.name for tensor in model.graph.initializer}
+        inputs = [port for port in model.graph.input if port.name not in parameters]
+        del model.graph.input[:]
+        model.graph.input.extend(inputs)
         metadata = {INPUT_KEY: contract, PROVENANCE_KEY: json.dumps(provenance(recipe), sort_keys=True)}
         for key, value in metadata.items():
             model.metadata_props.add(key=key, value=value)

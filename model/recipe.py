@@ -16,6 +16,9 @@ METHODS: Registry[Any] = Registry("method", "arbonn.methods", {"ste": "arbonn.mo
 DATASETS: Registry[Any] = Registry("data set", "arbonn.datasets", {"digits": "arbonn.model.data"})
 NETWORKS: Registry[Any] = Registry("network", "arbonn.networks", {"mlp": "arbonn.model.network"})
 
+Augmentation = Literal["none", "shift", "rotate", "scale", "contrast", "noise"]
+"""What a training image may go through; each is a domain for methods that use domains."""
+
 
 class DataConfig(Settings):
     """[data]: which images, how they are split, and how training images are varied."""
@@ -24,7 +27,7 @@ class DataConfig(Settings):
     test: PositiveInt = Field(360, description="test images, drawn stratified by class")
     val: PositiveInt = Field(180, description="validation images, drawn stratified by class from what is left")
     split_seed: NonNegativeInt = 0
-    augment: Annotated[tuple[str, ...], Field(strict=False)] = ("none",)
+    augment: Annotated[tuple[Augmentation, ...], Field(strict=False, min_length=1)] = ("none",)
 
 
 class NetworkConfig(Settings):
