@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -10,14 +12,24 @@ from arbonn.hw.schedule import Cond, Control, Need, Schedule, carry_deltas
 
 
 def counter_width(control: Control, name: str) -> int:
-    """Bits of a signed counter: room for every need it is compared with, and one frame of adds of either sign beyond it."""
+    """Bits of a signed counter: room for every level it is compared with, and a whole frame of each schedule's adds beyond it.
+
+    A schedule may run into debt (it counts down what is not there yet), but by no more than a frame: a need in it waits before the next.
+    """
     reach = abs(control.counters[name])
     for schedule in control.schedules:
-        reach += sum(max(map(abs, add.delta)) for add in schedule.adds if add.counter == name)
         for need in schedule.needs:
             if need.counter == name:
-                reach = max(reach, abs(need.const) + sum(abs(a) * (n - 1) for a, n in zip(need.coef, schedule.bounds, strict=True)))
-    return (2 * reach + 1).bit_length() + 2
+                least, most = _range(need.coef, schedule.bounds)
+                reach = max(reach, abs(need.const + least), abs(need.const + most))
+    frame = 0
+    for schedule in control.schedules:
+        # outer[k]: steps in which at least k innermost loops wrap
+        outer = [prod(schedule.bounds[: len(schedule.bounds) - k]) for k in range(len(schedule.bounds) + 1)] + [0]
+        for add in schedule.adds:
+            if add.counter == name:
+                frame += sum(abs(delta) * (outer[k] - outer[k + 1]) for k, delta in enumerate(add.delta))
+    return (reach + frame).bit_length() + 1
 
 
 class Sequencer(wiring.Component):

@@ -7,6 +7,7 @@ buffers together, cycle by cycle.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -49,10 +50,28 @@ def predict(graph: DataflowGraph, frames: int, stalls: Stalls | None = None, lim
     Runs until every stream has had all its transfers, or nothing can move any more. Raises CheckError on deadlock (an output that never
     got its last transfer), naming the streams that wait, and when `limit` cycles were not enough.
     """
+    totals = {s.id: frames * s.transfers for s in graph.streams}
+    trace, waiting = step(graph, totals, stalls, NEVER if limit is None else limit)
+    if any(len(trace.transfers[s.id]) < totals[s.id] for s in graph.outputs):
+        done = ", ".join(f"{s.id} {len(trace.transfers[s.id])} of {totals[s.id]}" for s in graph.outputs)
+        if limit is not None and trace.cycles >= limit:
+            raise CheckError("timing", found=f"not finished after {limit} cycles ({done} transfers)", allowed="a higher limit")
+        raise CheckError(
+            "timing", found=f"deadlock in cycle {trace.cycles} ({done} transfers); full and not taken: {', '.join(waiting) or 'none'}",
+            allowed="buffers that hold what a branch needs ahead of the other", fix="deepen the FIFOs on the waiting streams",
+        )  # fmt: skip
+    return Trace(trace.transfers, max((int(t[-1]) + 1 for t in trace.transfers.values() if len(t)), default=0))
+
+
+def step(graph: DataflowGraph, totals: Mapping[str, int], stalls: Stalls | None, limit: int) -> tuple[Trace, tuple[str, ...]]:
+    """Runs until every stream has had its total of transfers, nothing can move any more, or `limit` cycles have passed.
+
+    Returns what was seen, and the streams that were full and not taken in the last cycle.
+    """
     number = {s.id: k for k, s in enumerate(graph.streams)}
     tables = _flatten(graph, number)
-    totals = np.array([frames * s.transfers for s in graph.streams], np.int64)
-    offsets = np.concatenate([[0], np.cumsum(totals)])
+    counts = np.array([totals[s.id] for s in graph.streams], np.int64)
+    offsets = np.concatenate([[0], np.cumsum(counts)])
     ends = [*graph.inputs, *graph.outputs]
     patterns = [np.ones(0, np.bool_) if stalls is None else stalls.go.get(s.id, np.ones(0, np.bool_)) for s in ends]
     starts = np.concatenate([[0], np.cumsum([len(p) for p in patterns])]).astype(np.int64)
@@ -60,20 +79,10 @@ def predict(graph: DataflowGraph, frames: int, stalls: Stalls | None = None, lim
         _array(tables.schedules, 11), _array(tables.takes), _array(tables.gives), _array(tables.needs, 3), _array(tables.adds, 2),
         _joined(tables.marks), _joined(tables.amounts), _array(tables.counters), _array(tables.buffers, 3),
         _array([number[s.id] for s in graph.inputs]), _array([number[s.id] for s in graph.outputs]),
-        np.concatenate([*patterns, np.ones(0, np.bool_)]), starts, totals, offsets, limit if limit is not None else NEVER,
+        np.concatenate([*patterns, np.ones(0, np.bool_)]), starts, counts, offsets, limit,
     )  # fmt: skip
-    short = [s.id for s in graph.outputs if seen[number[s.id]] < totals[number[s.id]]]
-    if short:
-        waiting = [s.id for k, s in enumerate(graph.streams) if waits[k]]
-        done = ", ".join(f"{s.id} {seen[number[s.id]]} of {totals[number[s.id]]}" for s in graph.outputs)
-        if limit is not None and cycles >= limit:
-            raise CheckError("timing", found=f"not finished after {limit} cycles ({done} transfers)", allowed="a higher limit")
-        raise CheckError(
-            "timing", found=f"deadlock in cycle {cycles} ({done} transfers); full and not taken: {', '.join(waiting) or 'none'}",
-            allowed="buffers that hold what a branch needs ahead of the other", fix="deepen the FIFOs on the waiting streams",
-        )  # fmt: skip
     transfers = {s.id: record[offsets[k] : offsets[k] + seen[k]] for k, s in enumerate(graph.streams)}
-    return Trace(transfers, max((int(t[-1]) + 1 for t in transfers.values() if len(t)), default=0))
+    return Trace(transfers, int(cycles)), tuple(s.id for k, s in enumerate(graph.streams) if waits[k])
 
 
 def _flatten(graph: DataflowGraph, number: dict[str, int]) -> _Tables:

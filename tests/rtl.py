@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from amaranth.hdl import Elaboratable
-from amaranth.sim import SimulatorContext, Simulator
+from amaranth.sim import Simulator, SimulatorContext
 
 from arbonn.hw.accelerator import Accelerator
 from arbonn.hw.datatypes import Integers

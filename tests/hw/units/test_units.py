@@ -32,7 +32,10 @@ def assert_exact(graph: DataflowGraph, frames: int, probability: float, seed: in
         assert unpack(seen.payloads[s.id], s).reshape(frames, *s.shape).tolist() == expected[s.id].tolist(), s.id
 
 
-@pytest.mark.parametrize("kind", sorted(unit_kinds()))
+OURS = sorted(name for name, kind in unit_kinds().items() if kind.__module__.startswith("arbonn.hw.units."))  # tests define more
+
+
+@pytest.mark.parametrize("kind", OURS)
 @settings(max_examples=12, deadline=None)
 @given(data=st.data(), frames=st.integers(1, 4), probability=st.sampled_from([0.0, 0.3, 0.9]), seed=seeds)
 def test_a_unit_is_exact(kind: str, data: st.DataObject, frames: int, probability: float, seed: int) -> None:
