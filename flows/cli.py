@@ -51,7 +51,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _run(arguments: list[str], output: TextIO | None) -> int:
-    import arbonn.flows.commands  # registers the commands; here, since it imports this module
+    # Registers the commands; here, since they import this module.
+    from arbonn.flows.commands import house, single  # noqa: F401
+    from arbonn.flows.commands.answer import Answer
 
     try:
         outcome = app(arguments, prog_name="arbonn", standalone_mode=False)
@@ -71,7 +73,7 @@ def _run(arguments: list[str], output: TextIO | None) -> int:
         return DEFECT
     if isinstance(outcome, int):  # --help, or Exit raised inside
         return INTERRUPTED if outcome == INTERRUPTED and _interrupted(output) else outcome
-    if isinstance(outcome, arbonn.flows.commands.Answer):
+    if isinstance(outcome, Answer):
         if output is not None:
             print(json.dumps(outcome.data, indent=1, ensure_ascii=False, allow_nan=False), file=output)
         else:

@@ -19,7 +19,7 @@ class Result(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
-    schema_number: int = Field(SCHEMA, alias="schema")
+    schema_number: int = Field(default=SCHEMA, validation_alias="schema", serialization_alias="schema")  # pydantic has a `schema`
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON data."""
@@ -53,6 +53,80 @@ class TrainResult(StageResult):
     model: str = "model.onnx"
     test_codes: str = "test_codes.npy"
     test_labels: str = "test_labels.npy"
+
+
+class LowerResult(StageResult):
+    """A lowered and folded graph. `mismatches`, `ties`: integers that differ from QONNX's own execution of the file."""
+
+    nodes: int
+    units: dict[str, int]
+    input: str
+    input_source: str
+    notes: list[str]
+    weight_bits: int
+    verified_samples: int
+    verified_integers: int
+    samples_source: str
+    labels_equal: int
+    mismatches: int
+    first_mismatch: str | None
+    ties: int
+    tie_list: list[dict[str, int | str]]
+    folding: dict[str, dict[str, int]]
+    bottleneck: str
+    first_out_cycles: int
+    latency_cycles: int
+    interval_cycles: float
+    fifo_bits: int
+    luts_estimated: float
+    ffs_estimated: int
+    brams_estimated: int
+    graph: str = "graph.json"
+    graph_digest: str
+
+
+class SimulatorResult(BaseModel):
+    """One simulator's share of a check; `skipped` is the reason where it was not run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    version: str
+    frames: int
+    runs: int
+    cycles: int
+    cycles_per_s: float | None
+    skipped: str | None
+
+
+class CheckResult(StageResult):
+    """RTL against the models over all runs: payloads and cycles that differ, breaches of the stream rules, and the first of them."""
+
+    frames: int
+    frames_source: str
+    transfers: int
+    bit_mismatches: int
+    cycle_mismatches: int
+    violations: int
+    stall_patterns: list[dict[str, float | str]]
+    simulators: list[SimulatorResult]
+    predicted_first_out_cycles: int | None
+    predicted_latency_cycles: int | None
+    predicted_interval_cycles: float | None
+    first_out_cycles: int | None
+    latency_cycles: int | None
+    interval_cycles: float | None
+    first_difference: str | None
+    waves: str | None
+
+
+class EvalResult(StageResult):
+    """The integer network on labelled images, by the reference that the hardware equals."""
+
+    accuracy: float
+    correct: int
+    frames: int
+    images_per_second: float
 
 
 def read(path: Path) -> dict[str, Any]:

