@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from importlib.metadata import EntryPoint, EntryPoints
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from arbonn.errors import RecipeError
+from arbonn.model import registry
 from arbonn.model.recipe import METHODS, MethodConfig, TrainRecipe
 from arbonn.settings import parse, read_toml
 
@@ -31,7 +34,7 @@ def test_the_shipped_recipe_fits_the_smallest_board():
     recipe = parse(sections(), TrainRecipe, "digits.toml")
     sizes = [64, *recipe.network.sizes, 10]
     assert recipe.method.name == "arbonn"
-    assert sum(a * b for a, b in zip(sizes, sizes[1:], strict=False)) <= 40_000
+    assert sum(a * b for a, b in pairwise(sizes)) <= 40_000
 
 
 def test_the_method_has_its_own_options():
@@ -90,17 +93,24 @@ def test_the_key_sees_every_value_and_no_later_section():
     assert parse({**sections(), "seed": 1}, TrainRecipe, "").key() != recipe.key()
 
 
-def test_a_method_from_outside_the_tree(monkeypatch):
-    class Mine:
-        class Config(MethodConfig):
-            strength: float = 1.0
+class Outside:
+    """A method as another package would offer it."""
 
-    monkeypatch.setitem(METHODS._found, "mine", Mine)
-    recipe = parse({**sections(), "method": {"name": "mine", "strength": 2.0}}, TrainRecipe, "")
-    assert recipe.method == Mine.Config(name="mine", strength=2.0)
+    class Config(MethodConfig):
+        strength: float = 1.0
+
+
+def test_a_method_from_outside_the_tree(monkeypatch):
+    point = EntryPoint("outside", "somewhere:Outside", "arbonn.methods")
+    monkeypatch.setattr(EntryPoint, "load", lambda self: Outside)
+    monkeypatch.setattr(registry, "entry_points", lambda **wanted: EntryPoints([point]).select(**wanted))
+    monkeypatch.setattr(METHODS, "_found", {})
+    assert METHODS.names() == ["arbonn", "outside", "ste"]
+    recipe = parse({**sections(), "method": {"name": "outside", "strength": 2.0}}, TrainRecipe, "")
+    assert recipe.method == Outside.Config(name="outside", strength=2.0)
 
 
 def test_two_methods_of_one_name():
+    METHODS.get("ste", "")
     with pytest.raises(ValueError, match="two methods are called 'ste'"):
-        METHODS.get("ste", "")
         METHODS.register("ste")(object())

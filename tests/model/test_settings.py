@@ -102,7 +102,7 @@ def test_an_override_sets_one_value_and_leaves_the_given_data_alone(number, word
 
 @pytest.mark.parametrize("wrong", ["train.epochs", "=1", "train.=1", "name.x=1"])
 def test_an_override_that_is_none(wrong):
-    with pytest.raises(RecipeError, match="^RecipeError: --set: "):
+    with pytest.raises(RecipeError, match=r"^RecipeError: --set: "):
         override({"name": "run"}, [wrong])
 
 
