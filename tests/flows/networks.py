@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,14 +27,14 @@ class Builder:
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     constants: list[onnx.TensorProto] = field(default_factory=list)
 
-    def constant(self, value: Any, dtype: Any = np.float32) -> str:
-        name = f"c{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(np.asarray(value, dtype), name))
+    def constant(self, value: Any) -> str:
+        name, array = f"c{len(self.constants)}", np.asarray(value)
+        self.constants.append(numpy_helper.from_array(array.astype(np.float32) if array.dtype.kind == "f" else array, name))
         return name
 
     def then(self, op: str, *others: Any, first: bool = True, **attributes: Any) -> Builder:
         """Appends op(tensor, *others); arrays become constants, strings name tensors. `first` False: op(*others, tensor)."""
-        names = [o if isinstance(o, str) else self.constant(o, getattr(o, "dtype", np.float32)) for o in others]
+        names = [o if isinstance(o, str) else self.constant(o) for o in others]
         inputs = [self.tensor, *names] if first else [*names, self.tensor]
         out = f"t{len(self.nodes)}"
         domain = self.domain if op in CUSTOM else ""
@@ -159,7 +160,7 @@ def draw_layers(
     """Random layers. `dyadic`: scales are powers of two and biases multiples of 2^-6, so that float32 execution is exact."""
     random = np.random.default_rng(seed)
     layers = []
-    for k, (columns, rows) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for k, (columns, rows) in enumerate(pairwise(sizes)):
         scale = np.float32(0.25) if dyadic else (0.2 + random.random(rows if bits == 1 else ())).astype(np.float32)
         numbers = random.normal(size=rows)
         norms = (random.normal(size=rows), random.normal(size=rows), random.normal(size=rows), 0.3 + random.random(rows))
