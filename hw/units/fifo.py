@@ -60,7 +60,7 @@ class FIFOComponent(UnitComponent):
         i, o, depth = self.port("i"), self.port("o"), self.node.depth
         count = Signal(range(depth + 1))
         push, pop = i.valid & i.ready, o.valid & o.ready
-        m.d.comb += [i.ready.eq(count != depth), o.valid.eq(count != 0)]
+        m.d.comb += [i.ready.eq(count < depth), o.valid.eq(count != 0)]
         m.d.sync += count.eq(count + push - pop)
         if depth == 1:
             with m.If(push):
