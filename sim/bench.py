@@ -19,7 +19,7 @@ from arbonn.hw.packing import pack
 from arbonn.hw.verilog import to_verilog
 from arbonn.sim import runner
 from arbonn.sim.harness import ACCELERATOR, TOP, bench_verilog, observed
-from arbonn.sim.records import read_records, write_expected, write_layout, write_stimulus
+from arbonn.sim.records import RESULT, Comparison, read_records, read_result, write_expected, write_layout, write_stimulus
 from arbonn.sim.reference import execute
 from arbonn.sim.timing import predict
 from arbonn.sim.trace import Stalls, Trace
@@ -35,6 +35,20 @@ def expect(graph: DataflowGraph, inputs: Mapping[str, Integers], stalls: Stalls 
     trace = predict(graph, frames, stalls)
     streams = observed(graph)
     return replace(trace, transfers={s.id: trace.transfers[s.id] for s in streams}, payloads={s.id: pack(values[s.id], s) for s in streams})
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: the cocotb test's comparison (None without expectation) and the seconds that simulation alone took."""
+
+    folder: Path
+    cycles: int
+    compared: Comparison | None
+    simulation_s: float
+
+    def seen(self) -> Trace:
+        """All that was recorded."""
+        return read_records(self.folder)
 
 
 @dataclass(frozen=True)
@@ -56,21 +70,21 @@ class Bench:
         sources = {"accelerator.v": self.verilog, "bench.v": bench_verilog(self.graph, probes=self.probes)}
         return runner.build(self.simulator, sources, TOP, "done", self.folder / "builds", waves=waves)
 
-    def run(self, name: str, inputs: Mapping[str, Integers], stalls: Stalls | None, cycles: int, expected: Trace | None = None) -> Trace:
-        """What the RTL shows in exactly `cycles` cycles. With `expected`, the cocotb test compares too and leaves `result.json`."""
+    def run(self, name: str, inputs: Mapping[str, Integers], stalls: Stalls | None, cycles: int, expected: Trace | None = None) -> Run:
+        """Runs exactly `cycles` cycles. With `expected`, the cocotb test compares too."""
         return self._run(self.folder / "runs" / name, inputs, stalls, cycles, expected)
 
     def waves(self, name: str, inputs: Mapping[str, Integers], stalls: Stalls | None, cycle: int) -> Path:
         """Runs again up to just after `cycle`, with a dump of the cycles around it; the path of the dump."""
         folder = self.folder / "runs" / f"{name}_waves"
         self._run(folder, inputs, stalls, cycle + AFTER, None, dump_from=max(0, cycle - BEFORE))
-        dump = folder / ("waves.fst" if self.simulator.name == "icarus" else "waves.vcd")
-        (folder / "waves").replace(dump)
-        return dump
+        if self.simulator.name == "icarus":
+            return folder / "waves.fst"  # it adds the suffix itself
+        return (folder / "waves").rename(folder / "waves.vcd")
 
     def _run(
         self, folder: Path, inputs: Mapping[str, Integers], stalls: Stalls | None, cycles: int, expected: Trace | None, **plusargs: int
-    ) -> Trace:
+    ) -> Run:
         built = self.build(waves=bool(plusargs))
         folder.mkdir(parents=True, exist_ok=True)
         for stale in folder.iterdir():  # a crashed run must not pass by an older one's records
@@ -82,9 +96,10 @@ class Bench:
             write_expected(folder, expected)
         test = "arbonn.sim.bench_test"
         runner.run(self.simulator, built, TOP, test, folder, {"cycles": cycles, **plusargs}, limit_s=self.limit_s)
-        if not (folder / "result.json").is_file():
+        if not (folder / RESULT).is_file():
             raise CheckError(self.simulator.name, found=f"the cocotb test ended early; see {folder / 'child.log'}")
-        return read_records(folder)
+        compared, simulation_s = read_result(folder)
+        return Run(folder, cycles, compared, simulation_s)
 
 
 def run_rtl(
@@ -102,4 +117,4 @@ def run_rtl(
     """
     expected = expect(graph, inputs, stalls)
     bench = Bench(graph, runner.find(simulator), folder, to_verilog(Accelerator(graph, probes), ACCELERATOR), probes)
-    return bench.run("rtl", inputs, stalls, expected.cycles + MARGIN, expected)
+    return bench.run("rtl", inputs, stalls, expected.cycles + MARGIN, expected).seen()

@@ -24,6 +24,8 @@ from arbonn.hw.packing import pack
 from arbonn.sim.harness import GO_BITS, RULES, record_words
 from arbonn.sim.trace import Bits, Stalls, Trace
 
+RESULT = "result.json"
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -81,6 +83,10 @@ def compare(expected: Trace, seen: Trace) -> Comparison:
     """Compares all streams in `seen` with the expected ones (a bench without probes sees only the ends)."""
     bits = cycles = transfers = 0
     found: list[tuple[int, int, Difference]] = []
+    order = list(seen.transfers)
+    for breach in map(Breach.parse, seen.violations):  # first: an X explains the payload that differs
+        rule = Difference("rule", breach.stream, None, breach.cycle, "the stream rules kept", breach.rule)
+        found.append((breach.cycle, order.index(breach.stream), rule))
     for rank, (name, at) in enumerate(seen.transfers.items()):
         due = expected.transfers[name]
         wanted, given = expected.payloads[name], seen.payloads[name]
@@ -103,10 +109,6 @@ def compare(expected: Trace, seen: Trace) -> Comparison:
             found.append((int(due[both]), rank, Difference("missing", name, both, int(due[both]), hex(wanted[both]), "no transfer")))
         if both < len(at):
             found.append((int(at[both]), rank, Difference("extra", name, both, int(at[both]), "no transfer", hex(given[both]))))
-    order = list(seen.transfers)
-    for breach in map(Breach.parse, seen.violations):
-        rule = Difference("rule", breach.stream, None, breach.cycle, "the stream rules kept", breach.rule)
-        found.append((breach.cycle, order.index(breach.stream), rule))
     first = min(found, key=lambda item: item[:2])[2] if found else None
     return Comparison(transfers, bits, cycles, len(seen.violations), first)
 
@@ -169,8 +171,19 @@ def read_records(folder: Path) -> Trace:
     return Trace(transfers, layout["cycles"], payloads, tuple(map(str, breaches)))
 
 
-def judge(folder: Path) -> Comparison | None:
+def judge(folder: Path, simulation_s: float) -> Comparison | None:
     """Compares the records in `folder` with `expected.npz` there, if any, and writes `result.json`."""
     compared = compare(read_expected(folder), read_records(folder)) if (folder / "expected.npz").is_file() else None
-    write_text(folder / "result.json", json.dumps(asdict(compared) if compared else {}, indent=1))
+    result = {"simulation_s": simulation_s, "compared": asdict(compared) if compared else None}
+    write_text(folder / RESULT, json.dumps(result, indent=1) + "\n")
     return compared
+
+
+def read_result(folder: Path) -> tuple[Comparison | None, float]:
+    """What `judge` wrote: the comparison, and the seconds that simulation took."""
+    result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+    compared = result["compared"]
+    if compared is None:
+        return None, result["simulation_s"]
+    first = Difference(**compared.pop("first")) if compared["first"] else None
+    return Comparison(**{**compared, "first": first}), result["simulation_s"]

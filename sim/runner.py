@@ -255,4 +255,7 @@ def _main(job: Job) -> None:
 
 
 if __name__ == "__main__":
-    _main(Job(**json.loads(sys.argv[1])))
+    try:
+        _main(Job(**json.loads(sys.argv[1])))
+    except RuntimeError as error:  # a command that failed has said why above; a traceback would only hide it
+        sys.exit(str(error))

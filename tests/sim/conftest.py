@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def classifier(seed: int = 0) -> DataflowGraph:
     first, second = random.choice([-1, 1], (8, 8)), random.choice([-1, 1], (4, 8))
     nodes = [
         DWC("widen"),
-        MVAU("hidden", first, datatype("BIPOLAR"), thresholds=random.integers(40, 80, (8, 1))),
+        MVAU("hidden", first, datatype("BIPOLAR"), thresholds=random.integers(55, 66, (8, 1))),
         FIFO("buffer", depth=3),
         MVAU("last", second, datatype("BIPOLAR")),
         LabelSelect("select"),
@@ -67,3 +67,8 @@ def small_classifier() -> DataflowGraph:
 @pytest.fixture(scope="session")
 def small_thresholder() -> DataflowGraph:
     return thresholder()
+
+
+@pytest.fixture(scope="session")
+def make_chain() -> Callable[..., DataflowGraph]:
+    return chain
