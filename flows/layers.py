@@ -6,6 +6,7 @@ every one of them. `Layer` keeps what those integers mean, for the comparison wi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from arbonn.errors import LoweringError
 from arbonn.flows.grid import Grid, affine, on_grid
 from arbonn.flows.logits import WIDEST, Logits, integer_logits, keeps_order
 from arbonn.flows.segments import Linear, Region, Segments
+from arbonn.flows.wide import evaluate_steps, thresholds_of
 from arbonn.hw.contract import InputContract
 from arbonn.hw.datatypes import DataType, Integers, smallest
 from arbonn.hw.graph import DataflowGraph, Endpoint, Node, Stream
@@ -22,7 +24,8 @@ from arbonn.hw.units.label_select import LabelSelect
 from arbonn.hw.units.lookup import Lookup
 from arbonn.hw.units.mvau import MVAU
 
-MOST_VALUES = 1 << 25  # levels times channels of one table while it is evaluated: 256 MiB
+MOST_TABLE = 1 << 22  # levels times channels of a table of activations, 32 MiB; beyond, only its steps are kept (`wide`)
+MOST_VALUES = 1 << 25  # the same for what has to be a table: the input's codes, logits
 WEIGHT_BITS = 8
 
 
@@ -102,10 +105,8 @@ def build(segments: Segments, contract: InputContract, outputs: str, widest: int
         layers.append(layer)
         if k + 1 < len(segments.linears):
             _mvau(chain, layer, bipolar(weights))
-            levels, values = _levels(chain, layer)
-            grid = _grid(region.evaluate(values), segments.linears[k + 1].node)
+            grid = _activation(chain, layer, segments.linears[k + 1].node)
             points.append(Point(region.end, grid.step, grid.base, grid.deviation))
-            chain.lookup(grid.integers, grid.dtype, int(levels[0]), region)
         else:
             scale, note = _logits(chain, layer, widest)
             notes += note
@@ -172,14 +173,39 @@ def _mvau(chain: _Chain, layer: Layer, domain: str) -> MVAU:
     return node
 
 
-def _levels(chain: _Chain, layer: Layer) -> tuple[Integers, NDArray[np.float32]]:
-    """Every accumulator of the MVAU at the chain's end, and the float (levels, MH) it stands for; what a row never reaches is held."""
+def _activation(chain: _Chain, layer: Layer, after: str) -> Grid:
+    """The region behind the MVAU at the chain's end, as a Lookup; as thresholds in the MVAU where a table would be too large."""
     node, source = chain.nodes[-1], chain.streams[-2].dtype
     assert isinstance(node, MVAU)
+    levels, start = _levels(node, layer, source)
+    if len(levels) * node.rows <= MOST_TABLE:
+        grid = _grid(layer.region.evaluate(start(levels)), after)
+        chain.lookup(grid.integers, grid.dtype, int(levels[0]), layer.region)
+        return grid
+    steps = evaluate_steps(layer.region, start, int(levels[0]), int(levels[-1]), layer.linear.node)
+    totals = ((1 << source.bits) - 1) * node.columns if node.domain == "popcount" else 0
+    found = thresholds_of(steps, totals, layer.linear.node)
+    if found is None:
+        raise _no_grid(len(np.unique(steps.values)), after)
+    weights = np.where(found.falls[:, None], -node.weights, node.weights)
+    origin = (*node.origin, *(n.name for n in layer.region.nodes))
+    kind = node.weight_dtype if node.domain == "popcount" else smallest(int(weights.min()), int(weights.max()))
+    chain.nodes[-1] = replace(node, weights=weights, weight_dtype=kind, thresholds=found.thresholds, offset=found.offset, origin=origin)
+    dtype = found.grid.dtype
+    if dtype.name != "BIPOLAR":  # a constant row of all ones still needs room for its one threshold
+        dtype = smallest(found.offset, found.offset + found.thresholds.shape[1])
+    chain.streams[-1] = replace(chain.streams[-1], dtype=dtype)
+    return found.grid
+
+
+def _levels(node: MVAU, layer: Layer, source: DataType) -> tuple[Integers, Callable[[Integers], NDArray[np.float32]]]:
+    """Every accumulator of an MVAU, and the floats (levels, MH) that accumulators stand for; what a row never reaches is held."""
     low, high = node.accumulator_range(source.low, source.high, source)
-    levels = np.arange(low.min(), high.max() + 1)
-    _refuse_large(len(levels), node.rows, layer.linear.node)
-    return levels, layer.exact(node.to_dot(levels[:, None].clip(low, high), source)).astype(np.float32)
+
+    def start(levels: Integers) -> NDArray[np.float32]:
+        return layer.exact(node.to_dot(levels[:, None].clip(low, high), source)).astype(np.float32)
+
+    return np.arange(low.min(), high.max() + 1), start
 
 
 def _refuse_large(levels: int, channels: int, where: str) -> None:
@@ -195,13 +221,17 @@ def _refuse_large(levels: int, channels: int, where: str) -> None:
 def _grid(values: NDArray[np.float32], where: str) -> Grid:
     grid = on_grid(values)
     if grid is None:
-        raise LoweringError(
-            where,
-            found=f"an input that takes {len(np.unique(values))} values on no common grid",
-            allowed="a quantized input: integers times one scale for all channels",
-            fix="put a quantizer with one scale in front of it",
-        )
+        raise _no_grid(len(np.unique(values)), where)
     return grid
+
+
+def _no_grid(values: int, where: str) -> LoweringError:
+    return LoweringError(
+        where,
+        found=f"an input that takes {values} values on no common grid",
+        allowed="a quantized input: integers times one scale for all channels",
+        fix="put a quantizer with one scale in front of it",
+    )
 
 
 def _logits(chain: _Chain, layer: Layer, widest: int) -> tuple[str, list[str]]:
@@ -211,8 +241,9 @@ def _logits(chain: _Chain, layer: Layer, widest: int) -> tuple[str, list[str]]:
         domain = "dot"  # popcounts of few-bit inputs differ between rows by a constant: they do not compare
     node = _mvau(chain, layer, domain)
     source = chain.streams[-2].dtype
-    levels, start = _levels(chain, layer)
-    values = layer.region.evaluate(start)
+    levels, start = _levels(node, layer, source)
+    _refuse_large(len(levels), node.rows, layer.linear.node)
+    values = layer.region.evaluate(start(levels))
     low, high = node.accumulator_range(source.low, source.high, source)
     reachable = (levels[:, None] >= low) & (levels[:, None] <= high)
     if keeps_order(values, np.broadcast_to(levels[:, None], values.shape), reachable):

@@ -120,6 +120,13 @@ def _compare_logits(
         result.mismatches.append(
             Difference(node, int(channel), int(sample) + offset, int(ours[sample, channel]), int(np.rint(logits[sample, channel])))
         )
+    # Whatever the integers mean, they must be ordered as the bounds are: of two classes with bounds apart, the greater has more.
+    order = np.lexsort((-low, ours), axis=1)
+    most = np.maximum.accumulate(np.take_along_axis(low, order, axis=1), axis=1)
+    for sample, place in np.argwhere(most > np.take_along_axis(high, order, axis=1)):
+        channel = order[sample, place]
+        expected = int(np.rint(logits[sample, channel]))
+        result.mismatches.append(Difference(node, int(channel), int(sample) + offset, int(ours[sample, channel]), expected))
     labels, own = logits.argmax(axis=1), ours.argmax(axis=1)
     result.integers += labels.size
     for sample in np.flatnonzero(labels != own):

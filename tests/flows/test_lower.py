@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from arbonn import files
 from arbonn.errors import LoweringError
+from arbonn.flows import layers as layers_module
 from arbonn.flows.importer import import_model
 from arbonn.flows.layers import Built, build
 from arbonn.flows.lower import LowerOptions, drawn_frames, lower
@@ -119,6 +120,40 @@ def test_permuting_neurons_changes_nothing_behind_them(seed: int, activation: st
     plain, permuted = (reference.execute(graph, {"x": frames}) for graph in graphs)
     assert_array_equal(plain["logits"], permuted["logits"])
     assert_array_equal(plain["label"], permuted["label"])
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(case=cases(), seed=seeds)
+def test_layers_too_wide_for_tables_give_the_same_graph(monkeypatch: pytest.MonkeyPatch, case: Case, seed: int) -> None:
+    """The path for accumulators of very many levels, taken here by small ones."""
+    network, built, graph = lowered(case)
+    frames = drawn_frames(graph.contract, case.inputs, 12, seed)
+    with monkeypatch.context() as patch:
+        patch.setattr(layers_module, "MOST_TABLE", 0)
+        try:
+            wide = build(cut(network), built.graph.contract, "both")
+        except LoweringError as error:
+            if "neither rises nor falls" in error.found and any(isinstance(n, Lookup) for n in graph.nodes):
+                return
+            raise
+    assert_array_equal(
+        reference.execute(run_passes(wide.graph, PASSES), {"x": frames})["logits"], reference.execute(graph, {"x": frames})["logits"]
+    )
+
+
+def test_wide_first_layer_on_bytes(tmp_path: Path) -> None:
+    """199,921 accumulators in 64 rows: too many for a table."""
+    layers = draw_layers(2, [784, 64, 10], 1, "quant2", norm=True, bias=False, gemm=False, dyadic=False)
+    result = lower(saved(tmp_path, perceptron(layers, 784, front="normalized")), LowerOptions(input="uint8,scale=1/255", samples=50))
+    assert result.verification.mismatches == []
+    assert [n.kind for n in result.graph.nodes] == ["MVAU", "MVAU", "Lookup", "LabelSelect"]
+
+
+def test_the_file_s_own_batch_in_a_reshape_does_not_matter(tmp_path: Path) -> None:
+    b = Builder((1, 1, 2, 3)).then("Reshape", np.array([1, 6])).then("MatMul", np.where(np.arange(18).reshape(6, 3) % 2, 1, -1) * 1.0)
+    b.then("Reshape", np.array([1, 3, 1])).then("BipolarQuant", np.float32(1)).then("Flatten").then("MatMul", np.eye(3) * 2 - 1)
+    result = lower(saved(tmp_path, b.model()), LowerOptions(input="bipolar", samples=20))
+    assert (result.verification.mismatches, result.verification.labels_equal) == ([], 20)
 
 
 def test_falling_rows_negate_weights_or_table_never_both() -> None:

@@ -73,9 +73,23 @@ def test_a_wrong_logit_is_a_mismatch_though_all_integers_before_are_right(case: 
     assert isinstance(node, Lookup)
     table = node.table.copy()
     table[0] = table.max()
-    result = verify(changed(graph, "lookup_2", table=table), built, drawn_frames(graph.contract, 16, 100, 0))
-    assert {m.node for m in result.mismatches} == {"label"}
+    frames = drawn_frames(graph.contract, 16, 100, 0)
+    result = verify(changed(graph, "lookup_2", table=table), built, frames)
+    assert {m.node for m in result.mismatches} == {"lookup_2", "label"}
     assert result.labels_equal < 100
+    winners = verify(graph, built, frames)
+    assert winners.labels_equal == 100
+    table[0] = table[1].min() - 1  # too small: a class that was not the first anyway still stands in the wrong order
+    result = verify(changed(graph, "lookup_2", table=table), built, frames[:2])
+    assert {m.node for m in result.mismatches} >= {"lookup_2"}
+
+
+def test_a_wrong_scale_of_the_last_layer_is_a_mismatch_though_it_orders_alike(case: tuple[Built, DataflowGraph]) -> None:
+    built, graph = case
+    last = replace(built.layers[-1], scale=built.layers[-1].scale * 1.001)
+    result = verify(graph, replace(built, layers=(*built.layers[:-1], last)), drawn_frames(graph.contract, 16, 50, 0))
+    assert {m.node for m in result.mismatches} == {"lookup_2"}
+    assert result.labels_equal == 50
 
 
 def test_values_that_touch_a_threshold_are_ties() -> None:
