@@ -31,16 +31,33 @@ def read_model(path: Path) -> onnx.ModelProto:
     """The ONNX model in a file. Raises InputError when there is none."""
     if not path.is_file():
         raise InputError(str(path), found="no such file" if not path.exists() else "not a file", allowed="a QONNX file (.onnx)")
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(str(path), found=f"a file that cannot be read ({error.strerror})", allowed="a QONNX file (.onnx)") from None
     try:
         model = onnx.load_model_from_string(data)
     except DecodeError:
         model = onnx.ModelProto()
-    # Many byte strings decode to some message with no graph in it: an empty or truncated file, for one.
-    if not model.ir_version or not model.graph.node:
+    # Many byte strings decode to some message with no graph in it (an empty or truncated file, for one), or with names that are no text.
+    if not model.ir_version or not model.graph.node or not _is_text(model):
         found = f"{len(data)} bytes that hold no whole ONNX model"
         raise InputError(str(path), found=found, allowed="a QONNX file (.onnx)", fix=FILE_FIX)
     return model
+
+
+def _is_text(model: onnx.ModelProto) -> bool:
+    """True when all names are UTF-8: protobuf raises on one that is not, or gives bytes."""
+    graph = model.graph
+    try:
+        names = [name for n in graph.node for name in (n.name, n.op_type, n.domain, *n.input, *n.output, *(a.name for a in n.attribute))]
+        names += [v.name for v in (*graph.input, *graph.output, *graph.initializer)]
+        names += [d.dim_param for i in graph.input for d in i.type.tensor_type.shape.dim]
+        names += [text for p in model.metadata_props for text in (p.key, p.value)] + [o.domain for o in model.opset_import]
+        names += [t for q in graph.quantization_annotation for p in q.quant_parameter_tensor_names for t in (q.tensor_name, p.key, p.value)]
+    except UnicodeDecodeError:
+        return False
+    return all(isinstance(name, str) for name in names)
 
 
 def import_model(model: onnx.ModelProto, name: str) -> Network:
@@ -52,7 +69,7 @@ def import_model(model: onnx.ModelProto, name: str) -> Network:
     for tensor in model.graph.initializer:
         try:
             constants[tensor.name] = onnx.numpy_helper.to_array(tensor)
-        except ValueError as error:
+        except Exception as error:  # a damaged tensor raises nearly anything
             raise InputError(name, found=f"tensor {tensor.name!r} that cannot be read ({error})", fix=FILE_FIX) from None
     source, shape = _input(model, constants, name)
     if len(model.graph.output) != 1:

@@ -121,7 +121,7 @@ def _session(node: bytes, kinds: tuple[tuple[str, int], ...], opset: int, ir_ver
     options.intra_op_num_threads = 1  # single nodes: threads cost more than they bring
     options.log_severity_level = 4
     model = onnx.helper.make_model(graph, opset_imports=_opsets(opset), ir_version=ir_version)
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"], enable_fallback=0)
 
 
 def _opsets(version: int) -> list[onnx.OperatorSetIdProto]:

@@ -57,6 +57,22 @@ def test_truncated_at_every_length(tmp_path: Path) -> None:
         assert message(lower, path, LowerOptions(input="bipolar")).startswith(("InputError: ", "LoweringError: "))
 
 
+def test_damaged_bytes_end_as_one_error_or_do_not_matter(tmp_path: Path) -> None:
+    path, random = tmp_path / "damaged.onnx", np.random.default_rng(0)
+    whole = perceptron(draw_layers(1, [5, 4, 3], 1, "quant2", norm=True, bias=True, gemm=True, dyadic=False), 5).SerializeToString()
+    ends = set()
+    for _ in range(300):
+        data = bytearray(whole)
+        data[random.integers(len(data))] = random.integers(256)
+        path.write_bytes(data)
+        try:
+            lower(path, LowerOptions(input="uint4,scale=1/15", samples=5))
+            ends.add("lowered")
+        except ArbonnError as error:
+            ends.add(type(error).__name__)
+    assert ends == {"lowered", "InputError", "LoweringError"}
+
+
 @pytest.mark.parametrize("version", [1, 6, 99])
 def test_operator_set(version: int) -> None:
     model = small().model()
