@@ -9,10 +9,8 @@ from amaranth.lib.wiring import In, Out
 
 from arbonn.hw.graph import Stream
 
-BLOCK = {
-    "ram_style": "block",  # left to itself, yosys makes flip-flops of a memory with few rows
-    "no_rw_check": 1,  # no row is read while it is written: without this, yosys adds logic for a collision that never is
-}
+BLOCK = {"ram_style": "block"}  # left to itself, yosys makes flip-flops of a memory with few rows
+# No row is read while it is written; `transparent_for` is what costs least to say so (yosys adds 27 flip-flops to keep the old row).
 
 
 class InputBuffer(wiring.Component):
@@ -35,7 +33,8 @@ class InputBuffer(wiring.Component):
         m = Module()
         rows, size = self.x.transfers, (self.x.dtype.bits + 7) // 8
         m.submodules.memory = memory = Memory(shape=unsigned(self.x.width), depth=max(rows, 2), init=[], attrs=BLOCK)
-        write, read = memory.write_port(), memory.read_port()
+        write = memory.write_port()
+        read = memory.read_port(transparent_for=(write,))
 
         row_bytes = self.x.lanes * size
         joined = Cat(Signal(8 * (row_bytes - 1), name="tail"), self.byte)
@@ -86,7 +85,8 @@ class ResultBuffer(wiring.Component):
         m = Module()
         rows = self.logits_stream.transfers
         m.submodules.memory = memory = Memory(shape=unsigned(self.logits_stream.width), depth=max(rows, 2), init=[], attrs=BLOCK)
-        write, read = memory.write_port(), memory.read_port()
+        write = memory.write_port()
+        read = memory.read_port(transparent_for=(write,))
         m.d.comb += [self.label.ready.eq(1), self.logits.ready.eq(1), self.o.valid.eq(1)]
 
         label, labelled, cycles, counting = Signal(self.label_stream.width), Signal(), Signal(32), Signal()
