@@ -74,7 +74,7 @@ def test_killed_at_an_epoch_and_in_the_middle_of_one_and_not_at_all_are_the_same
 
 
 def test_a_real_kill_costs_the_unfinished_epoch_only(recipe, tmp_path):
-    small = recipe(train={"epochs": 10})
+    small = recipe(train={"epochs": 6})
     code = (
         "import sys, json; from pathlib import Path; from arbonn.settings import parse; from arbonn.model.recipe import TrainRecipe\n"
         "from arbonn.model.train import train; import torch; torch.set_num_threads(1)\n"
@@ -90,7 +90,7 @@ def test_a_real_kill_costs_the_unfinished_epoch_only(recipe, tmp_path):
     epochs = []
     train(small, tmp_path / "killed", lambda progress: epochs.append(progress.epoch))
     assert epochs[0] > 1
-    assert epochs[-1] == 10
+    assert epochs[-1] == 6
     train(small, tmp_path / "whole")
     assert everything(tmp_path / "killed") == everything(tmp_path / "whole")
 
