@@ -68,7 +68,7 @@ class Bench:
     def build(self, *, waves: bool = False) -> Path:
         """Compiles, unless done before."""
         sources = {"accelerator.v": self.verilog, "bench.v": bench_verilog(self.graph, probes=self.probes)}
-        return runner.build(self.simulator, sources, TOP, "done", self.folder / "builds", waves=waves)
+        return runner.build(self.simulator, sources, TOP, "done", self.folder / "builds", waves=waves, limit_s=self.limit_s)
 
     def run(self, name: str, inputs: Mapping[str, Integers], stalls: Stalls | None, cycles: int, expected: Trace | None = None) -> Run:
         """Runs exactly `cycles` cycles. With `expected`, the cocotb test compares too."""
@@ -85,6 +85,7 @@ class Bench:
     def _run(
         self, folder: Path, inputs: Mapping[str, Integers], stalls: Stalls | None, cycles: int, expected: Trace | None, **plusargs: int
     ) -> Run:
+        assert cycles < 1 << 31, "the bench counts cycles in 32 bits"
         built = self.build(waves=bool(plusargs))
         folder.mkdir(parents=True, exist_ok=True)
         for stale in folder.iterdir():  # a crashed run must not pass by an older one's records

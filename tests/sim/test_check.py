@@ -27,9 +27,9 @@ def draw_inputs(graph: DataflowGraph, frames: int) -> dict[str, Integers]:
 
 
 @pytest.fixture(scope="module")
-def outcome(small_classifier: DataflowGraph, tmp_path_factory: pytest.TempPathFactory) -> CheckOutcome:
+def outcome(small_classifier: DataflowGraph, bench_folder: Path) -> CheckOutcome:
     """30 frames on both simulators with all the defaults."""
-    return check(small_classifier, draw_inputs(small_classifier, 30), tmp_path_factory.mktemp("check"))
+    return check(small_classifier, draw_inputs(small_classifier, 30), bench_folder)
 
 
 def test_a_sound_design_is_equal_everywhere(outcome: CheckOutcome) -> None:

