@@ -41,7 +41,7 @@ def test_a_sound_design_is_equal_everywhere(outcome: CheckOutcome) -> None:
 
 
 def test_the_figures_are_those_of_the_schedules_predicted_and_seen(outcome: CheckOutcome) -> None:
-    # hidden: 4 folds of 2 steps; last: 2 of 4. widen 2, hidden 1 + 3, buffer 1, last 3 + 3, select 1 cycles to the first logit.
+    # hidden is busy for 4 folds of 2 steps, last for 2 of 4: a frame cannot take less than 8 cycles.
     assert outcome.predicted == outcome.seen
     assert outcome.predicted is not None
     assert outcome.predicted.interval >= 8
