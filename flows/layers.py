@@ -113,7 +113,7 @@ def build(segments: Segments, contract: InputContract, outputs: str, widest: int
     if segments.tail is not None:
         axis = "the greatest logit's class is `label`" if segments.tail.op_type == "ArgMax" else "it keeps the order of the logits"
         notes.append(f"{segments.tail.name} ({segments.tail.op_type}) is left to the host: {axis}")
-    _ends(chain, outputs)
+    _ends(chain, outputs, (segments.tail.name,) if segments.tail is not None else ())
     return Built(
         DataflowGraph(tuple(chain.nodes), tuple(chain.streams), contract), front, tuple(layers), tuple(points), scale, tuple(notes)
     )
@@ -258,13 +258,13 @@ def _logits(chain: _Chain, layer: Layer, widest: int) -> tuple[str, list[str]]:
     return f"2^{-logits.fraction}", []
 
 
-def _ends(chain: _Chain, outputs: str) -> None:
+def _ends(chain: _Chain, outputs: str, origin: tuple[str, ...]) -> None:
     """Names the outputs: `logits`, `label` or both."""
     last = chain.streams[-1]
     if outputs == "logits":
         chain.streams[-1] = replace(last, id="logits")
         return
-    select = LabelSelect("label_select_0", logits=outputs == "both")
+    select = LabelSelect("label_select_0", logits=outputs == "both", origin=origin)
     chain.streams[-1] = replace(last, sink=Endpoint(select.id, "i"))
     chain.nodes.append(select)
     chain.streams.append(Stream("label", (1,), smallest(0, last.shape[0] - 1), 1, source=Endpoint(select.id, "label")))

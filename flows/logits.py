@@ -42,18 +42,17 @@ def integer_logits(values: NDArray[np.float32], reachable: NDArray[np.bool_], wh
 def keeps_order(values: NDArray[np.float32], integers: Integers, reachable: NDArray[np.bool_]) -> bool:
     """True when integers (levels, classes) compare as values do, for every reachable pair of different classes."""
     classes = np.broadcast_to(np.arange(values.shape[1]), values.shape)[reachable]
-    old, new = values[reachable], integers[reachable]
-    order = np.lexsort((new, old))
-    old, new, classes = old[order], new[order], classes[order]
-    if (new[1:] < new[:-1]).any():
-        return bool((classes == classes[0]).all())  # one class alone is compared with nothing
-    # A run of equal integers must be one value, a run of equal values one integer, unless all of the run is of one class.
-    return _runs_agree(new, old, classes) and _runs_agree(old, new, classes)
-
-
-def _runs_agree(key: NDArray[np.generic], other: NDArray[np.generic], classes: Integers) -> bool:
-    """In every run of equal `key`: one `other`, or one class."""
-    starts = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]]))
-    mixed = np.minimum.reduceat(classes, starts) != np.maximum.reduceat(classes, starts)
-    differ = np.minimum.reduceat(other, starts) != np.maximum.reduceat(other, starts)
-    return not bool((mixed & differ).any())
+    order = np.argsort(values[reachable], kind="stable")
+    old, new, classes = values[reachable][order], integers[reachable][order], classes[order]
+    lowest, highest = np.iinfo(np.int64).min, np.iinfo(np.int64).max
+    for each in np.unique(classes):
+        mine = classes == each
+        others, theirs = old[~mine], new[~mine]
+        # Entry k: the greatest integer among the k least of the others, and the least integer among all but those.
+        below = np.concatenate([[lowest], np.maximum.accumulate(theirs)])
+        above = np.concatenate([np.minimum.accumulate(theirs[::-1])[::-1], [highest]])
+        less, not_more = (np.searchsorted(others, old[mine], side=side) for side in ("left", "right"))
+        own = new[mine]
+        if (below[less] >= own).any() or (above[less] < own).any() or (below[not_more] > own).any() or (above[not_more] <= own).any():
+            return False
+    return True

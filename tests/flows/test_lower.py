@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from arbonn import files
-from arbonn.errors import LoweringError
+from arbonn.errors import InputError, LoweringError
 from arbonn.flows import layers as layers_module
 from arbonn.flows.importer import import_model
 from arbonn.flows.layers import Built, build
@@ -175,6 +175,7 @@ def test_outputs_and_streams_are_named(tmp_path: Path) -> None:
     assert [s.id for s in both.graph.streams] == ["x", "mvau_0_o", "mvau_1_o", "lookup_1_o", "label", "logits"]
     assert both.notes == ("softmax9 (Softmax) is left to the host: it keeps the order of the logits",)
     assert both.graph.node("mvau_0").origin == ("matmul2", "batchnormalization3", "bipolarquant4")
+    assert both.graph.node("label_select_0").origin == ("softmax9",)
     assert [s.id for s in lower(path, LowerOptions(input="bipolar", outputs="label")).graph.outputs] == ["label"]
     logits = lower(path, LowerOptions(input="bipolar", outputs="logits"))
     assert [s.id for s in logits.graph.outputs] == ["logits"]
@@ -219,6 +220,29 @@ def test_contract_of_the_file_yields_to_the_option(tmp_path: Path, contract: str
     result = lower(saved(tmp_path, model), LowerOptions(input=contract))
     assert result.contract_source == text
     assert str(result.contract) == (contract or "uint5,scale=1/16,high=16")
+
+
+def test_codes_by_table_become_a_lookup(tmp_path: Path) -> None:
+    """Values that no line fits, but integers times one scale do: 0, 3, 1, 2 quarters."""
+    b = Builder((1, 6)).then("MatMul", np.where(np.arange(18).reshape(6, 3) % 2, 1, -1) * 1.0)
+    np.save(tmp_path / "table.npy", np.array([0, 0.75, 0.25, 0.5], np.float32))
+    path = saved(tmp_path, b.model())
+    result = lower(path, LowerOptions(input="uint2", input_table=tmp_path / "table.npy", samples=64))
+    assert [n.kind for n in result.graph.nodes] == ["Lookup", "MVAU", "LabelSelect"]
+    node = result.graph.node("lookup_0")
+    assert isinstance(node, Lookup)
+    assert node.table.tolist() == [[0, 3, 1, 2]]
+    assert (result.verification.mismatches, result.verification.labels_equal) == ([], 64)
+
+
+def test_samples_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    path = saved(tmp_path, Builder((1, 6)).then("MatMul", np.ones((6, 3))).model())
+    with pytest.raises(LoweringError) as error:
+        lower(path, LowerOptions(input="uint2", samples=np.zeros((4, 5), np.int64)))
+    assert str(error.value) == "LoweringError: net.onnx: samples of shape (4, 5)\n  allowed  (frames, ...) with 6 codes a frame"
+    with pytest.raises(InputError) as wrong:
+        lower(path, LowerOptions(input="uint2", samples=np.full((4, 6), 4)))
+    assert str(wrong.value) == "InputError: input data: code 4\n  allowed  UINT2 codes 0 .. 3"
 
 
 def test_leading_quantizer_is_a_contract_and_costs_no_unit(tmp_path: Path) -> None:
