@@ -1,4 +1,4 @@
-"""The check of the bitstream itself: turned back into Verilog and simulated at its pins, against the RTL, the reference and the timing engine.
+"""The check of the bitstream itself: turned back into Verilog and simulated at its pins, against RTL, reference and timing engine.
 
 What is compared: every answer with the reference, the cycles that the device counts with the prediction, and the cycle of every edge on the
 serial output between the RTL of the board's top module and the bitstream. Nothing of the tool chain behind the RTL is trusted.
@@ -144,7 +144,8 @@ def pins_of(constraints: str, board: Board) -> Pins:
     ports = re.findall(r"^set_io (\S+)", constraints, re.MULTILINE)
     clock = re.findall(r"^set_frequency (\S+)", constraints, re.MULTILINE)
     uart = "_".join(map(str, board.uart))
-    assert len(clock) == 1 and {clock[0], f"{uart}__rx__io", f"{uart}__tx__io"} <= set(ports)
+    assert len(clock) == 1
+    assert {clock[0], f"{uart}__rx__io", f"{uart}__tx__io"} <= set(ports)
     return Pins(TOP, clock[0], f"{uart}__rx__io", f"{uart}__tx__io")
 
 
@@ -198,19 +199,25 @@ def check_cells(verilog: str, built: BuildOutcome) -> None:
 
 
 def flip_bit(asc: str, number: int = 0) -> str:
-    """The `.asc` with one configuration bit changed: a truth-table bit of the `number`-th LUT in use. For tests of the check."""
+    """The `.asc` with one configuration bit changed, for tests of the check: of the `number`-th LUT in use, or if negative of a RAM.
+
+    -1 is the lowest bit that is set in the first 16 words of the first block RAM that holds any there, and so on.
+    """
     lines = asc.splitlines(keepends=True)
+    places = [at for at in range(len(lines)) if lines[at].startswith(".logic_tile" if number >= 0 else ".ram_data")]
     seen = 0
-    for at, line in enumerate(lines):
-        if not line.startswith(".logic_tile"):
+    for at in places:
+        if number < 0:
+            word = int(lines[at + 1], 16)  # INIT_0
+            seen += word != 0
+            if word and seen == -number:
+                lines[at + 1] = f"{word & (word - 1):064x}\n"
+                return "".join(lines)
             continue
-        for cell in range(8):
-            # A logic cell is two rows of a tile; bits 36 .. 45 of each hold its truth table and flip-flop (icebox: LC_k, columns 36-45).
-            row = at + 1 + 2 * cell
-            table = lines[row][36:46] + lines[row + 1][36:46]
-            if "1" in table[:8]:
+        for row in range(at + 1, at + 17, 2):  # a logic cell is two rows of a tile, its truth table in columns 36 and on
+            if "1" in lines[row][36:46] + lines[row + 1][36:46]:
                 if seen == number:
                     lines[row] = lines[row][:40] + ("0" if lines[row][40] == "1" else "1") + lines[row][41:]
                     return "".join(lines)
                 seen += 1
-    raise ValueError(f"{seen} LUTs in use, wanted number {number}")
+    raise ValueError(f"{seen} such cells in use, wanted number {number}")

@@ -19,7 +19,8 @@ class Wires:
 
     def __init__(self, dut: HierarchyObject, divider: int, lengths: dict[int, int]) -> None:
         rx, tx = dut.rx, dut.tx
-        assert isinstance(rx, LogicObject) and isinstance(tx, LogicObject)
+        assert isinstance(rx, LogicObject)
+        assert isinstance(tx, LogicObject)
         self.rx, self.tx, self.divider = rx, tx, divider
         self.decoder = Decoder(lengths)
         self.frames: list[Frame] = []

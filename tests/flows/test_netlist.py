@@ -1,0 +1,111 @@
+"""A bitstream is what was meant: built, turned back, simulated at its pins; and a wrong one is noticed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from arbonn.errors import CheckError, FitError
+from arbonn.flows import tools
+from arbonn.flows.netlist import check_cells, check_netlist, flip_bit, predicted_cycles, to_verilog
+from arbonn.flows.synth import BuildOutcome, build
+from arbonn.hw.boards import board
+from arbonn.hw.graph import DataflowGraph
+from tests.tiny import tiny_graph, tiny_images
+
+BOARD = board("icebreaker")
+
+
+@pytest.fixture(scope="module")
+def graph() -> DataflowGraph:
+    return tiny_graph()
+
+
+@pytest.fixture(scope="module")
+def built(graph: DataflowGraph, tmp_path_factory: pytest.TempPathFactory) -> BuildOutcome:
+    return build(graph, BOARD, tmp_path_factory.mktemp("built"))
+
+
+def test_bitstream_gives_the_references_answers_and_the_rtls_cycles(graph, built, tmp_path):
+    outcome = check_netlist(graph, BOARD, built, tiny_images(graph, 2), tmp_path)
+    assert outcome.first_difference == ""
+    assert outcome.good
+    assert (outcome.frames, outcome.mismatches, outcome.rtl_mismatches, outcome.cycles_equal) == (2, 0, 0, True)
+    assert outcome.device_cycles == (predicted_cycles(graph),) * 2
+    assert built.timing_met
+    assert built.used["logic_cells"] < 800
+
+
+def changed(built: BuildOutcome, folder: Path, number: int) -> BuildOutcome:
+    """The build with one bit of its bitstream flipped."""
+    folder.mkdir()
+    for path in built.bitstream.parent.glob("top.*"):
+        text = path.read_bytes()
+        (folder / path.name).write_bytes(flip_bit(text.decode(), number).encode() if path.suffix == ".asc" else text)
+    return replace(built, bitstream=folder / "top.bin")
+
+
+def test_a_flipped_bit_of_a_weight_is_noticed(graph, built, tmp_path):
+    outcome = check_netlist(graph, BOARD, changed(built, tmp_path / "built", -1), tiny_images(graph, 2), tmp_path / "work")
+    assert outcome.mismatches == 2
+    assert outcome.rtl_mismatches == 0
+    assert outcome.first_difference.startswith("bitstream, frame 0: Frame(kind=<Kind.RESULT: 130>")
+
+
+@pytest.mark.slow
+def test_flipped_bits_of_logic_are_noticed(graph, built, tmp_path):
+    flips = range(10, 250, 40)  # some LUTs only answer faults: no good request comes near them
+    outcomes = [
+        check_netlist(graph, BOARD, changed(built, tmp_path / f"built{k}", k), tiny_images(graph, 1), tmp_path / "work") for k in flips
+    ]
+    assert sum(not outcome.good for outcome in outcomes) >= len(flips) // 2
+
+
+@pytest.mark.slow
+def test_twenty_frames(graph, built, tmp_path):
+    outcome = check_netlist(graph, BOARD, built, tiny_images(graph, 20), tmp_path)
+    assert outcome.good
+    assert outcome.device_cycles == (predicted_cycles(graph),) * 20
+
+
+def test_a_missing_cell_is_noticed(built):
+    verilog = to_verilog(built.bitstream.with_suffix(".asc"), built.bitstream.with_suffix(".pcf"))
+    check_cells(verilog, built)
+    for name, wrong in (("ffs", replace(built, ffs=built.ffs + 1)), ("brams", replace(built, brams=built.brams + 1))):
+        with pytest.raises(CheckError, match=f"{getattr(wrong, name)} {name}"):
+            check_cells(verilog, wrong)
+
+
+def test_the_binary_file_holds_the_same_circuit(built, tmp_path):
+    for suffix in (".bin", ".pcf"):
+        (tmp_path / f"top{suffix}").write_bytes(built.bitstream.with_suffix(suffix).read_bytes())
+    constraints = built.bitstream.with_suffix(".pcf")
+    assert to_verilog(tmp_path / "top.bin", constraints) == to_verilog(built.bitstream.with_suffix(".asc"), constraints)
+
+
+def test_without_its_tools_the_check_is_skipped_and_says_how_to_get_them(graph, built, tmp_path, monkeypatch):
+    monkeypatch.setattr(tools, "find", lambda name: None)
+    outcome = check_netlist(graph, BOARD, built, tiny_images(graph, 1), tmp_path)
+    assert not outcome.good
+    assert outcome.skipped == (
+        "icebox_vlog and iverilog not found; to have it: sudo apt-get install fpga-icestorm && sudo apt-get install iverilog"
+    )
+
+
+def test_equal_graphs_give_equal_files_wherever_they_are_built(graph, built, tmp_path):
+    again = build(tiny_graph(), BOARD, tmp_path / "another" / "folder")
+    for suffix in (".v", ".asc", ".bin"):
+        assert again.bitstream.with_suffix(suffix).read_bytes() == built.bitstream.with_suffix(suffix).read_bytes()
+    assert sorted(p.name for p in again.bitstream.parent.iterdir()) == sorted(p.name for p in built.bitstream.parent.iterdir())
+
+
+def test_what_does_not_fit_says_by_how_much_and_what_would(graph, tmp_path):
+    with pytest.raises(FitError) as caught:
+        build(tiny_graph(elements=2048, classes=64), BOARD, tmp_path, suggest=lambda: "64 cycles a frame fit")
+    lines = str(caught.value).splitlines()
+    assert lines[0].startswith("FitError: board icebreaker: the network does not fit: it needs ")
+    assert "of 30 block RAMs (" in lines[0]
+    assert lines[1:] == ["  allowed  5280 logic cells, 30 block RAMs", "  fix      64 cycles a frame fit"]
+    assert list(tmp_path.iterdir()) == []
