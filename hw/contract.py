@@ -87,7 +87,7 @@ def parse_contract(text: str, table: Path | None = None) -> InputContract:
         return InputError("--input", found=f"{part!r} in {text!r}", allowed=ALLOWED)
 
     name, *options = text.split(",")
-    if not re.fullmatch(r"bipolar|binary|ternary|u?int[1-9]\d?", name, re.IGNORECASE) or datatype(name.upper()).bits > 16:
+    if not re.fullmatch(r"bipolar|binary|ternary|u?int([1-9]|1[0-6])", name, re.IGNORECASE):
         raise wrong(name)
     fields: dict[str, Any] = {"dtype": datatype(name.upper())}
     for option in options:

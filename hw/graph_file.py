@@ -50,7 +50,7 @@ def load(folder: Path) -> DataflowGraph:
     fix = "make it again with `arbonn lower MODEL --out " + str(folder) + "`"
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        with np.load(folder / "graph.npz", allow_pickle=False) as file:
+        with (folder / "graph.npz").open("rb") as raw, np.load(raw, allow_pickle=False) as file:  # a broken one would stay open in np.load
             arrays = {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise GraphError(
