@@ -8,14 +8,13 @@ from pathlib import Path
 from arbonn.errors import FitError
 from arbonn.files import sha256
 from arbonn.flows import netlist, synth
+from arbonn.flows.fold import total_cost
 from arbonn.flows.progress import Report
 from arbonn.flows.results import BuildResult, NetlistResult
-from arbonn.hw.accelerator import version_code
+from arbonn.flows.target import Target, fastest, link_fps
 from arbonn.hw.boards import Board
 from arbonn.hw.datatypes import Integers
 from arbonn.hw.graph import DataflowGraph
-from arbonn.hw.graph_file import digest
-from arbonn.hw.shells import protocol
 from arbonn.sim.timing import figures, predict
 
 
@@ -23,9 +22,6 @@ def run_build(graph: DataflowGraph, board: Board, folder: Path, report: Report) 
     """Builds in `folder`. Raises FitError where the network does not fit, with a folding that would."""
     outcome = synth.build(graph, board, folder, on_progress=report, suggest=lambda: smaller(graph, board))
     interval = float(figures(graph, predict(graph, 8 + 2 * len(graph.nodes))).interval)
-    info = device_info(graph)
-    request = len(protocol.encode(protocol.Kind.INFER, bytes(info.request_bytes)))
-    answer = len(protocol.encode(protocol.Kind.RESULT, bytes(info.result_bytes)))
     return BuildResult(
         board=outcome.board,
         luts=outcome.luts,
@@ -39,7 +35,7 @@ def run_build(graph: DataflowGraph, board: Board, folder: Path, report: Report) 
         timing_met=outcome.timing_met,
         fps_core_at_fmax=round(outcome.fmax_mhz * 1e6 / interval, 1),
         fps_core_at_clock=round(outcome.clock_mhz * 1e6 / interval, 1),
-        fps_link=round(board.link_fps(request, answer), 1),
+        fps_link=round(link_fps(graph, board), 1),
         bitstream=outcome.bitstream.name,
         bitstream_bytes=outcome.bitstream.stat().st_size,
         bitstream_sha256=sha256(outcome.bitstream),
@@ -73,17 +69,8 @@ def outcome_of(built: BuildResult) -> synth.BuildOutcome:
     )  # fmt: skip
 
 
-def device_info(graph: DataflowGraph) -> protocol.Info:
-    """What a device built from the graph says of itself."""
-    x, _, logits = protocol.ends(graph)
-    return protocol.Info.of(x, logits, version_code(), int(digest(graph)[:16], 16))
-
-
 def smaller(graph: DataflowGraph, board: Board) -> str:
     """Advice for a network that did not fit: the fastest folding that takes less than it has now."""
-    from arbonn.flows.fold import total_cost
-    from arbonn.flows.target import Target, fastest
-
     now = total_cost(graph, board.family)
     room = Target(board, max_luts=max(1, int(0.8 * now.luts))).room()
     try:

@@ -21,7 +21,7 @@ class LowerConfig(Settings):
 
 
 class FoldConfig(Settings):
-    """[fold]: how much hardware each layer gets. With neither a rate nor a limit: the fastest folding that fits the board."""
+    """[fold]: how much hardware each layer gets: the least that reaches a rate, by default the rate that the board's link carries."""
 
     target_fps: PositiveFloat | None = Field(default=None, description="frames a second that the core must reach at the board's clock")
     max_luts: PositiveInt | None = Field(default=None, description="LUTs that the core may take")

@@ -38,7 +38,7 @@ def _kept(work: Work, kind: type[R], make: Callable[[Path], R], common: Common, 
         begin = time.perf_counter()
         result = make(folder)
         took = time.perf_counter() - begin
-        result = result.model_copy(update={"versions": dict(work.versions), "seconds": result.seconds or round(took, 3), "folder": ""})
+        result = result.model_copy(update={"versions": dict(work.versions), "seconds": round(took, 3), "folder": ""})
         write_text(folder / "result.json", result.model_dump_json(by_alias=True, indent=1))
 
     path, cached = (common.store or Store()).get(work, fill)
@@ -244,7 +244,7 @@ def _build_work(stage: str, inputs: Mapping[str, str], parameters: Mapping[str, 
     versions = {name: version_of(name) for name in tools}
     if stage == "netlist":  # installed later, it is no longer skipped
         versions |= {"icarus": simulator_version("icarus"), "icebox_vlog": "found" if shutil.which("icebox_vlog") else None}
-    sources = ("hw", "sim", "flows/built.py", "flows/synth.py", "flows/netlist.py", "flows/tools.py", *COMMON)
+    sources = ("hw", "sim", "flows/built.py", "flows/synth.py", "flows/netlist.py", "flows/target.py", "flows/tools.py", *COMMON)
     return Work(stage, inputs, parameters, versions, sources)
 
 

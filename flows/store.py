@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -152,7 +152,9 @@ class Store:
         stable.parent.mkdir(parents=True, exist_ok=True)
         for old in stable.parent.glob(f"{key}.*"):
             shutil.rmtree(old, ignore_errors=True)
-        return Path(tempfile.mkdtemp(prefix=f"{key}.", dir=stable.parent))
+        own = stable.with_name(f"{key}.{os.getpid()}-{time.monotonic_ns()}")
+        own.mkdir()
+        return own
 
     def _whole(self, target: Path) -> bool:
         try:

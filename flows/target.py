@@ -1,4 +1,4 @@
-"""What a folding is to reach, from what the user asked: a folding file, a rate, a limit on LUTs, or simply the fastest that fits."""
+"""What a folding is to reach, from what the user asked: a folding file, a rate, or by default the rate that the board's link carries."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from arbonn.errors import FitError, InputError
 from arbonn.flows.buffers import busy_cycles, size_buffers
 from arbonn.flows.fold import Fold, Room, fold, measure
 from arbonn.flows.folding import apply_folding, read_folding, unbuffered
+from arbonn.hw.accelerator import version_code
 from arbonn.hw.boards import Board
 from arbonn.hw.graph import DataflowGraph
+from arbonn.hw.graph_file import digest
+from arbonn.hw.shells import protocol
 
 FILLED = 0.9  # of a device's LUTs and flip-flops: above, placement gets slow and the clock falls
 SHELL = {"luts": 700, "ffs": 500, "brams": 2}  # left for the UART shell, rounded up
@@ -18,7 +21,7 @@ SHELL = {"luts": 700, "ffs": 500, "brams": 2}  # left for the UART shell, rounde
 
 @dataclass(frozen=True)
 class Target:
-    """At most one of `folding`, `target_fps`, `max_luts`; `clock_mhz` is the board's unless given."""
+    """At most one of `folding` and `target_fps`; `clock_mhz` is the board's unless given."""
 
     board: Board
     folding: Path | None = None
@@ -40,10 +43,21 @@ def fold_for(graph: DataflowGraph, target: Target) -> Fold:
         raise InputError("--target-fps", found="a rate and a folding file", allowed="one of the two", fix="leave one out")
     if target.folding is not None:
         return measure(size_buffers(graph, read_folding(target.folding)), target.board.family)
-    if target.target_fps is not None:
-        cycles = int((target.clock_mhz or target.board.clock_mhz) * 1e6 / target.target_fps)
-        return fold(graph, target.room(), cycles)
-    return fastest(graph, target.room())
+    rate = target.target_fps or link_fps(graph, target.board)  # a faster core would only wait for the line
+    return fold(graph, target.room(), int((target.clock_mhz or target.board.clock_mhz) * 1e6 / rate))
+
+
+def link_fps(graph: DataflowGraph, board: Board) -> float:
+    """Frames a second that the board's serial line carries: each a request and an answer."""
+    info = device_info(graph)
+    request, answer = (len(protocol.encode(0, bytes(size))) for size in (info.request_bytes, info.result_bytes))
+    return board.link_fps(request, answer)
+
+
+def device_info(graph: DataflowGraph) -> protocol.Info:
+    """What a device built from the graph says of itself."""
+    x, _, logits = protocol.ends(graph)
+    return protocol.Info.of(x, logits, version_code(), int(digest(graph)[:16], 16))
 
 
 def fastest(graph: DataflowGraph, room: Room) -> Fold:
