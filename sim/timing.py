@@ -151,10 +151,19 @@ class Figures:
 
 
 def figures(graph: DataflowGraph, trace: Trace) -> Figures:
-    """Figures of an unstalled run of at least two frames; the interval is taken over its second half, when the pipeline is full."""
+    """Figures of an unstalled run; with one frame the interval is its latency.
+
+    The interval is exact if the run holds two periods of the steady state in its second half; else it is that half's mean.
+    """
     first_in = min(int(trace.transfers[s.id][0]) for s in graph.inputs)
     ends = np.max([trace.transfers[s.id][s.transfers - 1 :: s.transfers] for s in graph.outputs], axis=0)
     first_out = min(int(trace.transfers[s.id][0]) for s in graph.outputs)
-    half = len(ends) // 2
-    interval = Fraction(int(ends[-1] - ends[half - 1]), len(ends) - half) if len(ends) > 1 else Fraction(int(ends[0] - first_in))
-    return Figures(first_out - first_in, int(ends[0]) - first_in, interval)
+    gaps = np.diff(ends)
+    latency = int(ends[0]) - first_in
+    return Figures(first_out - first_in, latency, _steady(gaps[len(gaps) // 2 :]) if len(gaps) else Fraction(latency))
+
+
+def _steady(gaps: Integers) -> Fraction:
+    """Mean gap over one period: the shortest that the gaps repeat with."""
+    period = next((p for p in range(1, len(gaps) // 2 + 1) if (gaps[p:] == gaps[:-p]).all()), len(gaps))
+    return Fraction(int(gaps[-period:].sum()), period)

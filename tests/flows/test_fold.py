@@ -1,0 +1,150 @@
+"""Foldings keep what is computed, are refused where they do not divide, and the search finds the cheapest that fits."""
+
+from __future__ import annotations
+
+import json
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+
+from arbonn.errors import FitError, FoldingError
+from arbonn.flows.buffers import busy_cycles, interval, size_buffers
+from arbonn.flows.fold import Room, fold, total_cost
+from arbonn.flows.folding import apply_folding, folding_of, port_lanes, read_folding, unbuffered
+from arbonn.hw.graph import DataflowGraph
+from arbonn.hw.units.fifo import FIFO
+from arbonn.sim.reference import execute
+from tests.networks import mlp
+
+NETWORK = mlp((12, 8, 6, 4), "uint3", seed=1)
+ROOM = Room("ice40", luts=5280, ffs=5280, brams=30)
+
+
+@st.composite
+def foldings(draw: st.DrawFn, graph: DataflowGraph = NETWORK) -> dict[str, dict[str, int]]:
+    """Any folding that divides."""
+
+    def divisor(n: int) -> int:
+        return draw(st.sampled_from([d for d in range(1, n + 1) if n % d == 0]))
+
+    found = {}
+    for node in unbuffered(graph).nodes:
+        ports = graph.ports(node)
+        found[node.id] = {"PE": divisor(ports["o" if "o" in ports else "i"].shape[-1])}
+        if node.kind == "MVAU":
+            found[node.id]["SIMD"] = divisor(ports["i"].shape[-1])
+    return found
+
+
+@settings(max_examples=40)
+@given(folding=foldings())
+def test_a_folding_changes_no_value_and_reads_back(folding: dict[str, dict[str, int]]) -> None:
+    graph = apply_folding(NETWORK, folding)
+    x = np.random.default_rng(0).integers(0, 8, (20, 12))
+    before, after = execute(NETWORK, {"x": x}), execute(graph, {"x": x})
+    for name in ("label", "logits"):
+        assert_array_equal(after[name], before[name])
+    assert {name: entry for name, entry in folding_of(graph).items() if name != "Defaults"} == folding
+    assert {s.id for s in unbuffered(graph).streams} == {s.id for s in NETWORK.streams}
+
+
+@settings(max_examples=15)
+@given(folding=foldings())
+def test_buffers_reach_the_busiest_unit_and_none_is_deeper_than_it_must_be(folding: dict[str, dict[str, int]]) -> None:
+    graph = size_buffers(NETWORK, folding)
+    busiest = max(busy_cycles(graph).values())
+    assert interval(graph) == busiest
+    for node in graph.nodes:
+        if isinstance(node, FIFO):
+            fewer = {graph.ports(n)["i"].id: n.depth - (n.id == node.id) for n in graph.nodes if isinstance(n, FIFO)}
+            plain = {_plain_id(graph, name): depth for name, depth in fewer.items()}
+            assert interval(apply_folding(NETWORK, folding, plain)) > busiest, node.id
+
+
+def _plain_id(graph: DataflowGraph, name: str) -> str:
+    """The stream of the unbuffered graph that a stream is a part of."""
+    stream = graph.stream(name)
+    while stream.source and graph.node(stream.source.node).kind in ("DWC", "FIFO"):
+        stream = graph.ports(graph.node(stream.source.node))["i"]
+    return stream.id
+
+
+@pytest.mark.parametrize("cycles", [12, 24, 48, 96])
+def test_the_search_finds_the_cheapest_of_all_foldings(cycles: int) -> None:
+    graph = mlp((4, 4, 2), "uint2", seed=0)
+    units = unbuffered(graph).nodes
+    options = [
+        [
+            {"PE": pe} | ({"SIMD": simd} if node.kind == "MVAU" else {})
+            for pe, simd in product([1, 2, 4], [1, 2, 4] if node.kind == "MVAU" else [1])
+            if graph.ports(node)["o" if node.kind != "LabelSelect" else "i"].shape[-1] % pe == 0
+        ]
+        for node in units
+    ]
+    shares = []
+    for choice in product(*options):
+        folded = apply_folding(graph, {node.id: entry for node, entry in zip(units, choice, strict=True)})
+        if max(busy_cycles(folded).values()) <= cycles:
+            shares.append(ROOM.share(total_cost(folded, ROOM.target)))
+    found = fold(graph, ROOM, cycles)
+    unbuffered_share = ROOM.share(total_cost(apply_folding(graph, found.folding), ROOM.target))
+    assert found.interval <= cycles
+    assert unbuffered_share == min(shares)
+
+
+def test_a_folding_that_does_not_divide_is_refused() -> None:
+    with pytest.raises(FoldingError) as caught:
+        apply_folding(NETWORK, {"mvau_0": {"PE": 3, "SIMD": 4}})
+    assert str(caught.value) == (
+        "FoldingError: mvau_0 (MVAU): PE = 3 does not divide the 8 outputs\n"
+        "  allowed  PE in 1, 2, 4, 8\n"
+        "  fix      take a divisor, or leave the unit out"
+    )
+    with pytest.raises(FoldingError, match=r"mvau_1 \(MVAU\): SIMD = 5 does not divide the 8 inputs"):
+        apply_folding(NETWORK, {"mvau_1": {"SIMD": 5}})
+    with pytest.raises(FoldingError, match=r"folding: no unit called 'mvau_9'\n  allowed  mvau_0, mvau_1, mvau_2, logit_table, select"):
+        apply_folding(NETWORK, {"mvau_9": {"PE": 1}})
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"mvau_0": {"PE": 0}}', '{"mvau_0": {"PE": "4"}}', '{"mvau_0": {"lanes": 4}}', '{"mvau_0": {"PE": true}}']
+)
+def test_a_file_that_holds_no_folding_is_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "folding.json"
+    path.write_text(text)
+    with pytest.raises(FoldingError, match=r"folding\.json"):
+        read_folding(path)
+
+
+def test_a_folding_file_is_finns_shape(tmp_path: Path) -> None:
+    path = tmp_path / "folding.json"
+    path.write_text(json.dumps({"Defaults": {}, "mvau_0": {"PE": 2, "SIMD": 6}}))
+    graph = apply_folding(NETWORK, read_folding(path))
+    assert port_lanes(graph.node("mvau_0"), graph.ports(graph.node("mvau_0")), folding_of(graph)) == {"i": 6, "o": 2}
+
+
+def test_a_network_that_does_not_fit_says_by_how_much_and_what_would() -> None:
+    with pytest.raises(FitError) as caught:
+        fold(NETWORK, Room("ice40", luts=400, ffs=5280, brams=30), 6)
+    message = str(caught.value)
+    assert message.startswith("FitError: folding: the cheapest folding of 6 cycles a frame needs about ")
+    assert "  allowed  400 LUTs, 5280 flip-flops, 30 block RAMs\n" in message
+    assert " cycles a frame fit (about " in message
+    assert caught.value.exit_code == 1
+    with pytest.raises(FitError, match="no folding of this network fits: take a larger board or a smaller network"):
+        fold(NETWORK, Room("ice40", luts=20, ffs=5280, brams=30), 100)
+
+
+def test_a_rate_that_no_folding_reaches_names_the_unit() -> None:
+    with pytest.raises(FitError) as caught:
+        fold(NETWORK, ROOM, 0)
+    assert str(caught.value) == (
+        "FitError: mvau_0 (MVAU): 1 cycles a frame even when fully parallel\n"
+        "  allowed  0 cycles a frame, as asked\n"
+        "  fix      ask for a lower rate"
+    )
