@@ -66,7 +66,7 @@ def run(
     except BaseException:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
+        child.communicate()
         raise
     text = output.decode("utf-8", "replace")
     if child.returncode:

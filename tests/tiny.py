@@ -11,8 +11,8 @@ from arbonn.hw.units.label_select import LabelSelect
 from arbonn.hw.units.mvau import MVAU
 
 
-def tiny_graph(elements: int = 64, classes: int = 10, seed: int = 1) -> DataflowGraph:
-    """UINT4 inputs (in pairs), bipolar weights, logits, a label: two units."""
+def tiny_graph(elements: int = 128, classes: int = 16, seed: int = 1) -> DataflowGraph:
+    """UINT4 inputs (in pairs), bipolar weights, logits, a label: two units, and weights in block RAM from the default size on."""
     random = np.random.default_rng(seed)
     dtype = datatype("UINT4")
     node = MVAU("fc", random.choice([-1, 1], (classes, elements)), datatype("BIPOLAR"), domain="dot")

@@ -35,7 +35,6 @@ def test_bitstream_gives_the_references_answers_and_the_rtls_cycles(graph, built
     assert (outcome.frames, outcome.mismatches, outcome.rtl_mismatches, outcome.cycles_equal) == (2, 0, 0, True)
     assert outcome.device_cycles == (predicted_cycles(graph),) * 2
     assert built.timing_met
-    assert built.used["logic_cells"] < 800
 
 
 def changed(built: BuildOutcome, folder: Path, number: int) -> BuildOutcome:
