@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from arbonn.flows.stages import BuildOptions as BuildOptions
     from arbonn.flows.stages import CheckOptions as CheckOptions
     from arbonn.flows.stages import Common as Common
+    from arbonn.flows.stages import InferOptions as InferOptions
     from arbonn.flows.stages import LowerOptions as LowerOptions
     from arbonn.flows.stages import build as build
     from arbonn.flows.stages import check as check
     from arbonn.flows.stages import evaluate as evaluate
+    from arbonn.flows.stages import infer as infer
     from arbonn.flows.stages import lower as lower
     from arbonn.flows.stages import netlist as netlist
     from arbonn.flows.stages import train as train
@@ -32,14 +34,15 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_STAGES = ("BuildOptions", "CheckOptions", "Common", "LowerOptions", "build", "check", "evaluate", "lower", "netlist", "train")
+_OPTIONS = ("BuildOptions", "CheckOptions", "Common", "InferOptions", "LowerOptions")
+_STAGES = ("build", "check", "evaluate", "infer", "lower", "netlist", "train")
 _WHERE = {
     "ArbonnError": "arbonn.errors",
     "Recipe": "arbonn.flows.recipe",
     "Store": "arbonn.flows.store",
     "load_recipe": "arbonn.flows.recipe",
     "run": "arbonn.flows.run",
-    **dict.fromkeys(_STAGES, "arbonn.flows.stages"),
+    **dict.fromkeys((*_OPTIONS, *_STAGES), "arbonn.flows.stages"),
 }
 __all__ = sorted(_WHERE)
 

@@ -27,7 +27,9 @@ def lower_and_fold(model: Path, options: LowerOptions, folder: Path) -> LowerRes
     """Writes graph.json and graph.npz in `folder`."""
     target = Target(board(options.board), options.folding, options.target_fps, options.max_luts, options.clock_mhz)
     samples = read_array(options.samples)[: options.max_samples] if isinstance(options.samples, Path) else options.samples
-    lowered = lowering.lower(model, lowering.LowerOptions(input=options.input, input_table=options.input_table, outputs=options.outputs, samples=samples))
+    lowered = lowering.lower(
+        model, lowering.LowerOptions(input=options.input, input_table=options.input_table, outputs=options.outputs, samples=samples)
+    )
     folded = fold_for(lowered.graph, target)
     graph_file.save(folded.graph, folder)
     compared = lowered.verification

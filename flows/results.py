@@ -171,6 +171,23 @@ class NetlistResult(StageResult):
     skipped: str | None
 
 
+class InferResult(StageResult):
+    """Answers of a board. `mismatches`: answers that differ from the reference, null where none were compared.
+
+    `retries` counts requests that had to be sent again; `fps_measured` waits for each answer.
+    """
+
+    port: str
+    frames: int
+    frames_source: str
+    labels: list[int]
+    device_cycles: list[int]
+    fps_measured: float
+    retries: int
+    mismatches: int | None
+    first_mismatch: int | None
+
+
 class Stages(BaseModel):
     """Each stage's own result; null where the stage was skipped (the reason stands in `RunResult.skipped`)."""
 

@@ -19,7 +19,7 @@ from arbonn.files import sha256, write_text
 from arbonn.flows.doctor import simulator_version, version_of
 from arbonn.flows.progress import Report, silent
 from arbonn.flows.recipe import Recipe, load_recipe
-from arbonn.flows.results import BuildResult, CheckResult, EvalResult, LowerResult, NetlistResult, StageResult, TrainResult
+from arbonn.flows.results import BuildResult, CheckResult, EvalResult, InferResult, LowerResult, NetlistResult, StageResult, TrainResult
 from arbonn.flows.store import Store, Work, link
 
 if TYPE_CHECKING:
@@ -237,6 +237,38 @@ def netlist(folder: Path, built: BuildResult, options: BuildOptions = BuildOptio
     inputs = {"graph": graph_file.digest(graph), "bitstream": built.bitstream_sha256, "frames": _hash(frames.codes)}
     work = _build_work("netlist", inputs, {"board": target.name})
     return _kept(work, NetlistResult, make, common, "netlist")
+
+
+@dataclass(frozen=True)
+class InferOptions:
+    """The serial port, the images (by default those of the graph's folder), and whether the answers are compared with the reference."""
+
+    port: str
+    images: Path | None = None
+    frames: int | None = None
+    check: bool = False
+    board: str = "icebreaker"
+
+
+def infer(folder: Path, options: InferOptions, common: Common = Common()) -> InferResult:
+    """Sends images to a board that holds the bitstream of the graph in `folder`, and takes the answers."""
+    from arbonn.flows.frames import frames_for
+    from arbonn.flows.infer import infer as ask_device
+    from arbonn.hw import graph_file
+    from arbonn.hw.boards import board
+
+    graph = graph_file.load(folder)
+    frames = frames_for(graph, folder, options.images, options.frames)
+    outcome = ask_device(
+        options.port, graph, frames.codes, board(options.board), check=options.check,
+        bitstream=folder / "bitstream" / "top.bin", on_progress=common.report,
+    )  # fmt: skip
+    return InferResult(
+        port=options.port, frames=len(outcome.results), frames_source=frames.source,
+        labels=[result.label for result in outcome.results], device_cycles=[result.cycles for result in outcome.results],
+        fps_measured=round(outcome.fps, 1), retries=outcome.retries, mismatches=outcome.mismatches,
+        first_mismatch=outcome.first_mismatch, seconds=round(outcome.seconds, 3), folder=str(folder),
+    )  # fmt: skip
 
 
 def _build_work(stage: str, inputs: Mapping[str, str], parameters: Mapping[str, str]) -> Work:

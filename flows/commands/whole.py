@@ -1,4 +1,4 @@
-"""Commands about whole designs: build, run, report."""
+"""Commands about whole designs: build, infer, run, report."""
 
 from __future__ import annotations
 
@@ -49,6 +49,38 @@ def build(
     checked = netlist.as_json() if netlist and not netlist.skipped else None
     data = {**result.as_json(), "netlist": checked, "skipped": skipped}
     return Answer(data, lambda: table(f"{build}: built for {board}", rows), exit_code=1 if differs or not result.timing_met else 0)
+
+
+@command
+def infer(
+    build: BuildFolder,
+    port: Annotated[str, typer.Option(help="Serial port of the board, such as /dev/ttyUSB1.", show_default=False)],
+    images: Annotated[Path | None, typer.Option(help=".npy file of images; BUILD's test images, else drawn frames.")] = None,
+    frames: Annotated[int | None, typer.Option(min=1, help="How many of them; all by default.")] = None,
+    compare: Annotated[bool, typer.Option("--check", help="Compare every class and logit with the reference.")] = False,
+    board: Board = "icebreaker",
+    json: Json = False,
+) -> Answer:
+    """Classify images on a board that was programmed with the bitstream.
+
+    Example: arbonn infer build/digits --port /dev/ttyUSB1 --check
+    Next:    arbonn report build/digits
+    """
+    from arbonn.flows import stages
+    from arbonn.flows.progress import shown
+
+    with shown() as report:
+        options = stages.InferOptions(port, images, frames, compare, board)
+        result = stages.infer(build, options, stages.Common(report=report))
+    rows = {
+        "frames": f"{result.frames} ({result.frames_source})",
+        "classes": " ".join(map(str, result.labels[:40])) + (" ..." if result.frames > 40 else ""),
+        "frames a second": result.fps_measured,
+        "sent again": result.retries,
+        "mismatches": result.mismatches,
+        "first mismatch": result.first_mismatch,
+    }
+    return Answer(result.as_json(), lambda: table(f"{build} on {port}", rows), exit_code=1 if result.mismatches else 0)
 
 
 @command
