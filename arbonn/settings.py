@@ -134,7 +134,7 @@ def _lower(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
     field = model.model_fields.get(str(location[-1]))
     if field is None:
         return ""
-    return field.description or getattr(field.annotation, "__name__", str(field.annotation))
+    return field.description or str(getattr(field.annotation, "__name__", field.annotation))
 
 
 def _show(value: object) -> str:
