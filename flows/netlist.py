@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from arbonn.errors import CheckError, ToolError
@@ -109,18 +110,6 @@ def check_at_pins(
     answers = {name: [_decoded(answer, info) for answer in session.answers] for name, session in sessions.items()}
     differing = {name: [k for k, (a, b) in enumerate(zip(seen, wanted, strict=True)) if a != b] for name, seen in answers.items()}
     results = [info.result(a.payload) for a in answers["bitstream"][1:] if a is not None and a.kind == Kind.RESULT]
-    first = ""
-    for name, wrong in differing.items():
-        if wrong and not first:
-            first = (
-                f"{name}, {'INFO' if wrong[0] == 0 else f'frame {wrong[0] - 1}'}: {answers[name][wrong[0]]}, expected {wanted[wrong[0]]}"
-            )
-    if not first and rtl.edges != bitstream.edges:
-        at = next(
-            (k for k, (a, b) in enumerate(zip(rtl.edges, bitstream.edges, strict=False)) if a != b),
-            min(len(rtl.edges), len(bitstream.edges)),
-        )
-        first = f"edge {at} on {pins.tx}: cycle {rtl.edges[at : at + 1]} in the RTL, {bitstream.edges[at : at + 1]} in the bitstream"
     return NetlistOutcome(
         frames=len(expected),
         mismatches=len(differing["bitstream"]),
@@ -130,8 +119,31 @@ def check_at_pins(
         predicted_cycles=expected[0].cycles if expected else 0,
         edges=len(bitstream.edges),
         seconds=time.monotonic() - began,
-        first_difference=first,
+        first_difference=_first_difference(answers, wanted, sessions, info),
     )
+
+
+def _first_difference(
+    answers: Mapping[str, list[Frame | None]], wanted: Sequence[Frame], sessions: Mapping[str, Session], info: Info
+) -> str:
+    for name, seen in answers.items():
+        for number, (answer, right) in enumerate(zip(seen, wanted, strict=True)):
+            if answer != right:
+                what = f"frame {number - 1}" if number else "INFO"
+                return f"{name}, {what}: {_told(answer, info)}, expected {_told(right, info)}"
+    for number, (rtl, bitstream) in enumerate(zip_longest(sessions["rtl"].edges, sessions["bitstream"].edges)):
+        if rtl != bitstream:
+            return f"edge {number} on the serial output: cycle {rtl} in the RTL, {bitstream} in the bitstream"
+    return ""
+
+
+def _told(frame: Frame | None, info: Info) -> str:
+    if frame is None:
+        return "no answer"
+    if frame.kind == Kind.RESULT:
+        result = info.result(frame.payload)
+        return f"label {result.label}, logits {' '.join(map(str, result.logits))}, {result.cycles} cycles"
+    return f"{Kind(frame.kind).name} {frame.payload.hex()}"
 
 
 def _decoded(answer: bytes, info: Info) -> Frame | None:

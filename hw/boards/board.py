@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from amaranth.build import Subsignal
 from amaranth.hdl import Module
 from amaranth.lib import io, wiring
 
@@ -63,7 +64,8 @@ class BoardTop(wiring.Component):
         wiring.connect(m, shell.label, getattr(accelerator, label))
         wiring.connect(m, shell.logits, getattr(accelerator, logits))
         m.d.comb += [shell.version.eq(accelerator.version), shell.graph_hash.eq(accelerator.graph_hash)]
-        pins = platform.request(*self.board.uart, dir={"rx": "-", "tx": "-"})
+        resource = platform.lookup(*self.board.uart)  # it may have handshake pins too: they stay unused
+        pins = platform.request(*self.board.uart, dir={part.name: "-" for part in resource.ios if isinstance(part, Subsignal)})
         m.submodules.rx = rx = io.Buffer("i", pins.rx)
         m.submodules.tx = tx = io.Buffer("o", pins.tx)
         m.d.comb += [shell.rx.eq(rx.i), tx.o.eq(shell.tx)]
