@@ -57,7 +57,9 @@ def test_a_flipped_bit_of_a_weight_is_noticed(graph, built, tmp_path):
 
 @pytest.mark.slow
 def test_flipped_bits_of_logic_are_noticed(graph, built, tmp_path):
-    flips = range(10, 250, 40)  # some LUTs only answer faults: no good request comes near them
+    # One LUT in forty. Measured: 6 of 10 noticed with one frame. The others are entries of truth tables that no good request
+    # reads (faults, timeouts, the power-on reset): a simulation sees only what its stimulus reaches.
+    flips = range(10, 410, 40)
     outcomes = [
         check_netlist(graph, BOARD, changed(built, tmp_path / f"built{k}", k), tiny_images(graph, 1), tmp_path / "work") for k in flips
     ]
