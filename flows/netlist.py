@@ -1,8 +1,8 @@
 """The check of the bitstream itself: turned back into Verilog and simulated at its pins, against RTL, reference and timing engine.
 
 What is compared: every answer with the reference, the cycles that the device counts with the prediction, and the cycle of every edge on the
-serial output between the RTL of the board's top module and the bitstream. Nothing of the tool chain behind the RTL is trusted. It is a simulation:
-what good requests do not reach (how faults are answered, say) is compared by the number of cells only.
+serial output between the RTL of the board's top module and the bitstream. Nothing of the tool chain behind the RTL is trusted.
+It is a simulation: what good requests do not reach (how faults are answered, say) is compared by the number of cells only.
 """
 
 from __future__ import annotations
