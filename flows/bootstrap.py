@@ -82,7 +82,7 @@ def install_torch() -> None:
         return
     if brings_cuda(torch):
         say(f"taking {torch} without CUDA from {TORCH_CPU} (TORCH_INDEX=https://pypi.org/simple for the one with CUDA)")
-        if not pip("install", "--quiet", "--no-deps", "--timeout", 15, "--retries", 1, "--index-url", TORCH_CPU, torch):
+        if not pip("install", "--no-deps", "--timeout", 15, "--retries", 1, "--index-url", TORCH_CPU, torch, quiet=True):
             say("that index is not reachable; going on with the default torch, which is a few GB larger")
 
 
