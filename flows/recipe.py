@@ -41,7 +41,6 @@ class BuildConfig(Settings):
     """[build]: the board, and the check of its bitstream."""
 
     board: str = Field(default="icebreaker", description="a board")
-    seed: NonNegativeInt = Field(default=0, description="placement seed")
     netlist_frames: NonNegativeInt = Field(
         default=2, description="test images through the bitstream, turned back into a netlist; 0: leave it out"
     )
