@@ -170,18 +170,20 @@ def evaluate(folder: Path, images: Path | None = None, labels: Path | None = Non
 
     from arbonn.flows.frames import IMAGES, LABELS, read_images, read_labels
     from arbonn.hw import graph_file
-    from arbonn.sim import reference
+    from arbonn.sim.fast import FastReference
 
     graph = graph_file.load(folder)
     codes = read_images(graph, images or folder / IMAGES)
     truth = read_labels(labels or folder / LABELS, len(codes))
+    reference, name = FastReference(graph), graph.inputs[0].id
+    reference.run({name: codes[:1]})  # compiles what is not compiled yet, which is no time of the images'
     begin, answers = time.perf_counter(), []
     for start in range(0, len(codes), BATCH):
-        answers.append(labels_of(graph, reference.execute(graph, {graph.inputs[0].id: codes[start : start + BATCH]})))
+        answers.append(labels_of(graph, reference.run({name: codes[start : start + BATCH]})))
         common.report("eval", min(1.0, (start + BATCH) / len(codes)))
     took = time.perf_counter() - begin
     correct = int((np.concatenate(answers) == truth).sum())
-    versions = {"numpy": version_of("numpy")}
+    versions = {name: version_of(name) for name in ("numpy", "numba")}
     return EvalResult(
         accuracy=correct / len(codes), correct=correct, frames=len(codes), images_per_second=round(len(codes) / took, 1),
         seconds=round(took, 3), versions=versions, folder=str(folder),
