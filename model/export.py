@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from arbonn.files import replacing
-from arbonn.model.layers import binary_layers
+from arbonn.model.layers import BinaryLinear, binary_layers
+from arbonn.model.methods.binarizers import TwoValues
 from arbonn.model.recipe import TrainRecipe
 from arbonn.model.surrogates import sign
 
@@ -25,6 +26,7 @@ with warnings.catch_warnings():
     # see layers.py: Brevitas warns about its own parts at import
     warnings.simplefilter("ignore")
     from brevitas.export import export_qonnx
+    from brevitas.export.onnx.qonnx.function import BrevitasBinaryQuantOp
 
 INPUT, OUTPUT = "x", "logits"
 INPUT_KEY, PROVENANCE_KEY = "arbonn.input", "arbonn.provenance"
@@ -36,7 +38,10 @@ def export(network: nn.Module, path: Path, recipe: TrainRecipe, contract: str, f
     The batch is 1, as the hardware's; `qonnx.transformation.change_batchsize` widens it for bulk execution.
     """
     frozen = copy.deepcopy(network).cpu().eval()
-    for layer in binary_layers(frozen).values():
+    for name, layer in binary_layers(frozen).items():
+        if isinstance(layer.binarizer, TwoValues):
+            frozen.set_submodule(name, _TwoValuedLinear(layer))
+            continue
         weight = layer.effective_weight()
         # The exporter writes BipolarQuant(weight, scale). A method's bits need not be the signs of its latent weights, so what is
         # written as weight is the bits themselves.
@@ -83,3 +88,20 @@ class _FixedScale(nn.Module):
 
     def forward(self, w: Tensor) -> Tensor:
         return self.scale * sign(w)
+
+
+class _TwoValuedLinear(nn.Module):
+    """y = x W^T with W = scale * b + shift, written as BipolarQuant and Add: Brevitas' own handler would drop the shift."""
+
+    def __init__(self, layer: BinaryLinear) -> None:
+        super().__init__()
+        with torch.no_grad():
+            scale, shift = layer.binarizer.values()
+        # BipolarQuant wants scale > 0; a negative one is the complement of the bits.
+        self.register_buffer("weight", torch.where(layer.bits() == (scale >= 0), 1.0, -1.0))
+        self.register_buffer("scale", scale.detach().abs().view(1, 1))
+        self.register_buffer("shift", shift.detach().view(1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = BrevitasBinaryQuantOp.torchscript.apply(self.weight, self.scale, None, None, True, True, "ROUND") + self.shift
+        return nn.functional.linear(x, weight)

@@ -113,8 +113,9 @@ class BinaryLinear(QuantLinear):
 
     @torch.no_grad()
     def bits(self) -> Tensor:
-        """The exported bits, (out_features, in_features) bool; True means +1."""
-        return self.effective_weight() >= 0
+        """The exported bits, (out_features, in_features) bool; True means +1. A binarizer of other values names its own."""
+        own: Callable[[Tensor], Tensor] | None = getattr(self.binarizer, "bits", None)
+        return own(self.weight) if own is not None else self.effective_weight() >= 0
 
 
 class SignActivation(nn.Module):

@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, SerializeAsAny, ValidationInfo, field_validator
 
-from arbonn.model.registry import Registry
+from arbonn.model.registry import Registry, registered_in
 from arbonn.settings import Settings, parse
 
-METHODS: Registry[Any] = Registry("method", "arbonn.methods", {"ste": "arbonn.model.methods.ste", "arbonn": "arbonn.model.methods.arbonn"})
+METHODS: Registry[Any] = Registry(
+    "method", "arbonn.methods", registered_in(Path(__file__).parent / "methods", "arbonn.model.methods", "register_method")
+)
 DATASETS: Registry[Any] = Registry("data set", "arbonn.datasets", {"digits": "arbonn.model.data"})
 NETWORKS: Registry[Any] = Registry("network", "arbonn.networks", {"mlp": "arbonn.model.network"})
 
@@ -58,6 +61,7 @@ class TrainConfig(Settings):
     select: Literal["best", "last"] = Field("best", description="by validation accuracy, or simply the last epoch")
     device: Literal["cpu", "cuda", "mps", "auto"] = "cpu"
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    threads: PositiveInt = Field(1, description="of the CPU; sums are taken in another order with another number, so bits change with it")
     checkpoint_steps: NonNegativeInt = Field(0, description="steps between checkpoints inside an epoch; 0: at its end only")
     tensorboard: bool = True
 

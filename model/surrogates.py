@@ -28,3 +28,35 @@ class BiRealSign(torch.autograd.Function):
     def backward(ctx, grad: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
         return grad * (2 - 2 * x.abs()).clamp(min=0)
+
+
+class TanhSign(torch.autograd.Function):
+    """Forward sign(x); backward k t (1 - tanh^2(t x)) (IR-Net's error decay estimator, arXiv 1909.10788)."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, t: float, k: float) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.t, ctx.k = t, k
+        return sign(x)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        (x,) = ctx.saved_tensors
+        return grad * (ctx.k * ctx.t) * (1 - torch.tanh(ctx.t * x).square()), None, None
+
+
+class AnnealedSign:
+    """`TanhSign` that sharpens while training: t from 0.1 to 10, log-spaced over the progress, k = max(1/t, 1).
+
+    The papers step t once an epoch; here it moves with each step. No state: t is a function of the progress alone.
+    """
+
+    def __init__(self) -> None:
+        self.on_progress(0.0)
+
+    def on_progress(self, progress: float) -> None:
+        self.t = 10.0 ** (2 * progress - 1)
+        self.k = max(1 / self.t, 1.0)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return TanhSign.apply(x, self.t, self.k)

@@ -11,6 +11,7 @@ import io
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,6 @@ from lightning_fabric import Fabric
 from lightning_fabric.loggers import TensorBoardLogger
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from arbonn.errors import TrainError
 from arbonn.files import replacing, write_text
@@ -31,7 +31,7 @@ from arbonn.model.checkpoint import load_checkpoint, save_checkpoint
 from arbonn.model.data import DataSet, Split
 from arbonn.model.export import export
 from arbonn.model.measures import FlipMeter, density_overlap
-from arbonn.model.methods.base import Context, Method
+from arbonn.model.methods.base import Context, Lessons, Method, objective
 from arbonn.model.recipe import METHODS, TrainConfig, TrainRecipe
 
 
@@ -75,7 +75,7 @@ def train(recipe: TrainRecipe, folder: Path, on_progress: Callable[[Progress], N
     checkpoint = folder / "checkpoint.pt"
     folder.mkdir(parents=True, exist_ok=True)
 
-    with torch.random.fork_rng(devices=[]):  # the caller's own random numbers stay as they were
+    with torch.random.fork_rng(devices=[]), _threads(config.threads):  # the caller's own random numbers stay as they were
         torch.manual_seed(recipe.seed)
         method, network = build(recipe, data)
         optimizer = _optimizer(config, method.param_groups(network))
@@ -83,8 +83,11 @@ def train(recipe: TrainRecipe, folder: Path, on_progress: Callable[[Progress], N
         model, optimizer = fabric.setup(network, optimizer)
         meter = FlipMeter(network)
         run = _Run()
+        everything = _tensors(data, data.train, fabric.device)
         if checkpoint.exists():
             load_checkpoint(checkpoint, recipe, network, method, optimizer, meter, run, fabric.device)
+        else:
+            method.teach(Lessons(*everything, config.batch, config.lr, recipe.seed))
         logger = _logger(config, folder, run)
 
         steps = _steps_per_epoch(data.train, config)
@@ -100,8 +103,7 @@ def train(recipe: TrainRecipe, folder: Path, on_progress: Callable[[Progress], N
 
                 def closure(context: Context = context) -> Tensor:
                     optimizer.zero_grad()
-                    loss = cross_entropy(model(context.inputs), context.labels)
-                    total = loss + sum(method.loss_terms(context).values())
+                    total = objective(method, context, model(context.inputs))
                     fabric.backward(total)
                     return total.detach()
 
@@ -144,6 +146,9 @@ def train(recipe: TrainRecipe, folder: Path, on_progress: Callable[[Progress], N
         if logger is not None:
             logger.finalize("success")
 
+        network.load_state_dict(run.best["model"])
+        if method.finish(network, everything[0]):
+            run.best = {**run.best, "epoch": run.epoch, "val_accuracy": accuracy(network, *val)}
     return _finish(recipe, folder, data, network.cpu(), run)
 
 
@@ -187,6 +192,17 @@ def _fabric(config: TrainConfig) -> Fabric:
         return Fabric(accelerator=config.device, devices=1, precision=config.precision)
     except (RuntimeError, ValueError) as error:
         raise TrainError("train.device", found=f"`{config.device}` cannot be used: {error}", allowed="cpu, cuda, mps, auto") from None
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """So many threads inside. Small networks train faster on one: torch's threads spin when there are more jobs than cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _optimizer(config: TrainConfig, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
@@ -260,8 +276,7 @@ def _write_metrics(path: Path, history: list[dict[str, float]]) -> None:
 
 
 def _finish(recipe: TrainRecipe, folder: Path, data: DataSet, network: nn.Module, run: _Run) -> TrainOutcome:
-    """Takes the selected epoch, measures it on the test images once, and writes the files of the later stages."""
-    network.load_state_dict(run.best["model"])
+    """Measures the trained network on the test images once, and writes the files of the later stages."""
     files = {}
     for name, split in (("test", data.test), ("val", data.val)):
         for kind, array in (("codes", split.codes), ("labels", split.labels)):

@@ -48,6 +48,9 @@ class Arbonn(Method):
     Hardware  one bit per weight, thresholds; no domain label and no extra unit at inference.
     """
 
+    summary = "associative recurrent bilinear optimization, our reconstruction: flat minima in effective weights, domain-invariant norm"
+    paper = "none public; after RBONN, arXiv 2209.01542"
+
     class Config(MethodConfig):
         """Defaults are the reconstruction's; each part has a value that switches it off."""
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from arbonn.model.methods.binarizers import LearnableScale
 from arbonn.model.recipe import METHODS, MethodConfig
@@ -35,12 +36,27 @@ class Context:
     seed: int
     step: int  # counted from the start of training
     lr: float
+    loss: Tensor | None = None  # the task's loss of the last forward, with its graph, for terms that are a share of it
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What a teacher learns from: all training images as floats (N, features), their labels, and the run's batch, rate and seed."""
+
+    inputs: Tensor
+    labels: Tensor
+    batch: int
+    lr: float
+    seed: int
 
 
 class Method(nn.Module):
     """A training method: a frozen `Config` and the state that its `state_dict` carries through a resume."""
 
     Config: ClassVar[type[MethodConfig]] = MethodConfig
+    summary: ClassVar[str] = ""  # one line for `arbonn methods`
+    paper: ClassVar[str] = ""
+    role: ClassVar[Literal["binarizer", "wrapper"]] = "binarizer"  # what a wrapper may contain is in compose.py
 
     def __init__(self, config: MethodConfig) -> None:
         super().__init__()
@@ -60,6 +76,9 @@ class Method(nn.Module):
         """The normalisation between a binary layer and the sign after it."""
         return nn.BatchNorm1d(layer.out_features)
 
+    def teach(self, lessons: Lessons) -> None:
+        """Called once before the first step, not after a resume: may train a teacher of its own on the training images."""
+
     def param_groups(self, model: nn.Module) -> list[dict[str, Any]]:
         """Groups for the optimizer; `lr_scale` multiplies the schedule's rate."""
         return [{"params": [parameter for parameter in model.parameters() if parameter.requires_grad], "lr_scale": 1.0}]
@@ -70,6 +89,10 @@ class Method(nn.Module):
 
     def on_progress(self, t: float) -> None:
         """t in [0, 1]: how far training is, before each step."""
+
+    def task_loss(self, context: Context, logits: Tensor) -> Tensor:
+        """What the network is trained for, a mean per sample. logits: (N, classes)."""
+        return cross_entropy(logits, context.labels)
 
     def loss_terms(self, context: Context) -> dict[str, Tensor]:
         """Terms added to the task's loss, by name; called after each forward."""
@@ -84,9 +107,24 @@ class Method(nn.Module):
     def after_step(self, context: Context) -> None:
         """After the optimizer's step."""
 
+    def finish(self, model: nn.Module, inputs: Tensor) -> bool:
+        """Called once after the last step: may put other weights into `model`. inputs: all training images as floats, unvaried.
+
+        Returns True if it did: then these weights are measured and exported, in place of the selected epoch's.
+        """
+        return False
+
     def measures(self) -> dict[str, float]:
         """Numbers of the epoch for the log."""
         return {}
+
+
+def objective(method: Method, context: Context, logits: Tensor) -> Tensor:
+    """The whole loss of one forward: the task's and the method's own terms, which see the task's in `context.loss`."""
+    context.loss = method.task_loss(context, logits)
+    total = context.loss + sum(method.loss_terms(context).values())
+    context.loss = None  # a kept graph would hold the step's memory
+    return total
 
 
 @contextmanager

@@ -5,7 +5,7 @@ Notation: w (C_out, ...) latent weights of a layer, A = 1/|alpha| (C_out,), T = 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,15 @@ def dense(values: Tensor, tau: float) -> Tensor:
 def sparse_in_weights(layer: BinaryLinear, tau: float) -> Tensor:
     """Channels sparse in w while dense in A, (C_out,) bool: DReLU's condition (RBONN, arXiv 2209.01542)."""
     return ~dense(l1(layer.weight.detach()), tau) & dense(1 / layer.binarizer.alpha.detach().abs(), tau)
+
+
+def by_index(layer: BinaryLinear, tau: float) -> Tensor:
+    """The selection of RBONN's published code: [argsort(A)_c < int(C * (1 - tau))], (C_out,) bool.
+
+    An argsort *index* says which channel stands at place c, not at which place channel c stands: near-random. For comparison only.
+    """
+    density = 1 / layer.binarizer.alpha.detach().abs()
+    return density.argsort(stable=True) < int(len(density) * (1 - tau))
 
 
 class Recurrence(nn.Module):
@@ -66,7 +75,17 @@ class Recurrence(nn.Module):
         self.previous.copy_(self.current)
 
 
-def reconstruction(layer: BinaryLinear) -> Tensor:
-    """1/2 * sum_c ||w_c - |alpha_c| b_c||^2, a scalar; b is held fixed (RBONN's second term without its lambda)."""
+Reconstruction = Literal["w", "b"]
+
+
+def reconstruction(layer: BinaryLinear, of: Reconstruction = "w") -> Tensor:
+    """RBONN's second term without its lambda, a scalar; b is held fixed.
+
+    "w"  1/2 * sum_c ||w_c - |alpha_c| b_c||^2, the code's.    "b"  sum_c ||b_c - A_c w_c||^2, A = 1/|alpha|, as printed: its
+    gradient 2 A^2 (w - |alpha| b) is 800 times that of "w" at |alpha| = 0.05.
+    """
     alpha = layer.binarizer.alpha.abs().view(-1, *[1] * (layer.weight.dim() - 1))
-    return 0.5 * (layer.weight - alpha * sign(layer.weight.detach())).square().sum()
+    b = sign(layer.weight.detach())
+    if of == "b":
+        return (b - layer.weight / alpha).square().sum()
+    return 0.5 * (layer.weight - alpha * b).square().sum()

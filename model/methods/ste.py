@@ -22,6 +22,9 @@ class Ste(Method):
     Hardware  one bit per weight; alpha folds into the thresholds.
     """
 
+    summary = "straight-through estimator with a learnable scale: the baseline of all"
+    paper = "XNOR-Net / ReActNet, arXiv 1603.05279, 2003.03488"
+
     class Config(MethodConfig):
         """`weight_clip = false` lets the gradient through at every weight."""
 

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from arbonn.model.methods.base import Context, Method
-from arbonn.model.recipe import METHODS, TrainRecipe
+from arbonn.model.methods.base import Context, Method, objective
+from arbonn.model.network import mlp
+from arbonn.model.recipe import METHODS, NetworkConfig, TrainRecipe
 from arbonn.settings import parse
 
 
@@ -50,13 +51,43 @@ def method() -> Callable[..., Method]:
 
 
 @pytest.fixture
+def built(method) -> Callable[..., tuple[Method, nn.Module]]:
+    """built("rbonn", tau=0.5): (method, net) with the same initial weights for every method: 12 -> hidden 10 -> 4 classes."""
+
+    def make(name: str, domains: int = 1, **options: Any) -> tuple[Method, nn.Module]:
+        torch.manual_seed(3)
+        chosen = method(name, **options)
+        net = mlp(NetworkConfig(sizes=(10,)), 12, 4, chosen)
+        chosen.prepare(net, domains, 64)
+        return chosen, net
+
+    return make
+
+
+@pytest.fixture
+def run(step, context) -> Callable[..., list[torch.Tensor]]:
+    """run(method, net, steps=4): SGD steps of rate 0.1 (or `optimizer`); returns a copy of the net's whole state."""
+
+    def go(method: Method, net: nn.Module, steps: int = 4, first: int = 0, optimizer: Any = None) -> list[torch.Tensor]:
+        optimizer = optimizer or torch.optim.SGD(method.param_groups(net), lr=0.1)
+        for group in optimizer.param_groups:
+            group["lr"] = 0.1 * group["lr_scale"]
+        for number in range(first, first + steps):
+            method.on_progress(number / (first + steps))
+            step(method, net, optimizer, context(net, optimizer, number))
+        return [value.clone() for value in net.state_dict().values()]
+
+    return go
+
+
+@pytest.fixture
 def step() -> Callable[..., torch.Tensor]:
     """step(method, net, optimizer, context): one step as the training loop makes it, on cross entropy; returns the loss."""
 
     def run(method: Method, net: nn.Module, optimizer: torch.optim.Optimizer, context: Context) -> torch.Tensor:
         def closure() -> torch.Tensor:
             optimizer.zero_grad()
-            total = nn.functional.cross_entropy(net(context.inputs), context.labels) + sum(method.loss_terms(context).values())
+            total = objective(method, context, net(context.inputs))
             total.backward()
             return total.detach()
 
