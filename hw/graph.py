@@ -108,6 +108,21 @@ class Node(ABC):
         """The unit's name: the class's."""
         return type(self).__name__
 
+    def knobs(self, ports: Ports) -> dict[str, tuple[str, int]]:
+        """How a folding sets each port's lanes: the key of its entry (`PE`, `SIMD`) and the number that the lanes have to divide.
+
+        The key "" fixes the lanes: they are that number. Ports with one key have the same lanes.
+        """
+        return {port: ("PE", stream.shape[-1]) for port, stream in ports.items()}
+
+    def sizes(self, ports: Ports) -> range:
+        """Sizes of the unit's own buffer, from the least that works to one that is enough; empty for a unit without one."""
+        return range(0)
+
+    def sized(self, size: int) -> Node:
+        """The same unit with a buffer of that size, one of `sizes`."""
+        raise NotImplementedError(f"{self.kind} has no buffer")
+
     @abstractmethod
     def problems(self, ports: Ports) -> Iterator[str]:
         """What is not legal about this node with these streams, as sentences; nothing when all is well."""

@@ -20,7 +20,7 @@ A step without a give still fires and costs a cycle. Bubbles advance but never c
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 
 
@@ -58,15 +58,19 @@ class Need:
 
 @dataclass(frozen=True)
 class Add:
-    """On fire the counter changes by delta[k], k = how many innermost loops wrap in this step (k = all: end of frame)."""
+    """On fire, where `when` holds, the counter changes by delta[k], k = how many innermost loops wrap (k = all: end of frame)."""
 
     counter: str
     delta: tuple[int, ...]
+    when: tuple[Cond, ...] = ()
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """One nest: `bounds` outermost first, and what its steps take, give, wait for and count. `depth` >= 1 if anything is given."""
+    """One nest: `bounds` outermost first, and what its steps take, give, wait for and count. `depth` >= 1 if anything is given.
+
+    `flags` are conditions by name that the datapath asks for (is this tap inside the image?); they change no cycle.
+    """
 
     bounds: tuple[int, ...]
     takes: tuple[Mark, ...] = ()
@@ -74,13 +78,15 @@ class Schedule:
     needs: tuple[Need, ...] = ()
     adds: tuple[Add, ...] = ()
     depth: int = 0
+    flags: tuple[Mark, ...] = ()
 
     def __post_init__(self) -> None:
         levels = len(self.bounds)
         assert self.bounds
         assert all(bound >= 1 for bound in self.bounds)
         assert (self.depth >= 1) == bool(self.gives), "a schedule has pipeline stages exactly if it gives"
-        conditions = [mark.when for mark in (*self.takes, *self.gives)] + [need.when for need in self.needs]
+        conditions = [mark.when for mark in (*self.takes, *self.gives, *self.flags)]
+        conditions += [need.when for need in self.needs] + [add.when for add in self.adds]
         assert all(len(cond.coef) == levels for when in conditions for cond in when)
         assert all(len(need.coef) == levels and need.sign in (1, -1) for need in self.needs)
         assert all(len(add.delta) == levels + 1 for add in self.adds)
@@ -94,6 +100,13 @@ class Schedule:
         for bound in self.bounds:
             total *= bound
         return total
+
+    def count(self, when: tuple[Cond, ...]) -> int:
+        """Steps of a frame in which all conditions hold."""
+        used = [any(cond.coef[level] for cond in when) for level in range(len(self.bounds))]
+        some = replace(self, bounds=tuple(n if u else 1 for n, u in zip(self.bounds, used, strict=True)))
+        found = sum(all(cond.holds(index) for cond in when) for index in some.indices())
+        return found * (self.steps // some.steps)
 
     def indices(self) -> Iterator[tuple[int, ...]]:
         """All loop indices of a frame, in order."""

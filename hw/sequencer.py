@@ -38,6 +38,7 @@ class Sequencer(wiring.Component):
     Per port   valid_<p>, ready_<p> of the stream (given ports: valid is an output). now_<p>: this step takes from p (combinational).
     fire       this step is done in this cycle.    move: the pipeline behind it shifts in this cycle.
     index      one signal a loop, outermost first (constant 0 for a bound of 1).    wrap: the frame's last step (combinational).
+    carry      one-hot: how many innermost loops wrap in this step, for accumulators of the datapath.    flag_<f>: this step has flag f.
     Counters   counter_<c>: value, in. add_<c>: change in this cycle, out; 0 unless the step fires.
     Timing     a step that fires in cycle t shows its gives in t + depth if nothing stalls; all valids are registers.
     Cost       sum of ceil(log2(bound)) + depth * gives flip-flops, and one accumulator for each form over two loops or more.
@@ -45,7 +46,8 @@ class Sequencer(wiring.Component):
 
     def __init__(self, schedule: Schedule, control: Control) -> None:
         self.schedule = schedule
-        members: dict[str, object] = {"fire": Out(1), "move": Out(1), "wrap": Out(1)}
+        members: dict[str, object] = {"fire": Out(1), "move": Out(1), "wrap": Out(1), "carry": Out(len(schedule.bounds) + 1)}
+        members |= {f"flag_{flag.port}": Out(1) for flag in schedule.flags}
         for mark in schedule.takes:
             members |= {f"valid_{mark.port}": In(1), f"ready_{mark.port}": Out(1), f"now_{mark.port}": Out(1)}
         for mark in schedule.gives:
@@ -62,6 +64,7 @@ class Sequencer(wiring.Component):
         self.valid = {p: getattr(self, f"valid_{p}") for p in every}
         self.ready = {p: getattr(self, f"ready_{p}") for p in every}
         self.now = {m.port: getattr(self, f"now_{m.port}") for m in schedule.takes}
+        self.flag = {flag.port: getattr(self, f"flag_{flag.port}") for flag in schedule.flags}
         self.counter = {c: getattr(self, f"counter_{c}") for c in seen}
         self.added = {c: getattr(self, f"add_{c}") for c in added}
         self.index: list[Value] = [getattr(self, f"index_{k}") if n > 1 else Const(0, 1) for k, n in enumerate(schedule.bounds)]
@@ -71,6 +74,8 @@ class Sequencer(wiring.Component):
         schedule = self.schedule
         self._forms: dict[tuple[int, ...], Signal] = {}
         self._carry = self._count(m)
+        m.d.comb += self.carry.eq(Cat(*self._carry))
+        m.d.comb += [self.flag[flag.port].eq(self._holds(m, flag.when)) for flag in schedule.flags]
         last_stage = self._stages(m)
         m.d.comb += self.move.eq(Cat(*(~bit | self.ready[p] for p, bit in last_stage.items())).all() if last_stage else 1)
 
@@ -86,7 +91,7 @@ class Sequencer(wiring.Component):
             change: Value = Const(0, signed(len(self.added[add.counter])))
             for wraps, delta in enumerate(add.delta):
                 change = Mux(self._carry[wraps], Const(delta, signed(len(self.added[add.counter]))), change)
-            m.d.comb += self.added[add.counter].eq(Mux(self.fire, change, 0))
+            m.d.comb += self.added[add.counter].eq(Mux(self.fire & self._holds(m, add.when), change, 0))
         return m
 
     def _count(self, m: Module) -> list[Value]:

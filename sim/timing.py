@@ -112,7 +112,8 @@ def _flatten(graph: DataflowGraph, number: dict[str, int]) -> _Tables:
                 level = np.tensordot(np.array(need.coef), index, 1) + need.const
                 tables.needs.append([counter[need.counter], need.sign, tables.amount(np.where(_holds(need.when, index), level, -NEVER))])
             for add in schedule.adds:
-                tables.adds.append([counter[add.counter], tables.amount(np.array(add.delta)[_wraps(schedule, index)])])
+                change = np.where(_holds(add.when, index), np.array(add.delta)[_wraps(schedule, index)], 0)
+                tables.adds.append([counter[add.counter], tables.amount(change)])
             tables.marks.append(marks)
             total += schedule.steps
     return tables

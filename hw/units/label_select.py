@@ -31,6 +31,9 @@ class LabelSelect(Node):
     def gives(self) -> tuple[str, ...]:
         return ("label", "logits") if self.logits else ("label",)
 
+    def knobs(self, ports: Ports) -> dict[str, tuple[str, int]]:
+        return {port: ("", 1) if port == "label" else ("PE", stream.shape[-1]) for port, stream in ports.items()}
+
     def problems(self, ports: Ports) -> Iterator[str]:
         i, label = ports["i"], ports["label"]
         if len(i.shape) != 1 or label.shape != (1,) or label.dtype.low != 0 or label.dtype.high < i.shape[0] - 1:

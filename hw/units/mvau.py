@@ -52,6 +52,9 @@ class MVAU(Node):
         """MW: inputs of a neuron."""
         return int(self.weights.shape[1])
 
+    def knobs(self, ports: Ports) -> dict[str, tuple[str, int]]:
+        return {"i": ("SIMD", self.columns), "o": ("PE", self.rows)}
+
     def folds(self, ports: Ports) -> tuple[int, int]:
         """(NF, SF)."""
         return self.rows // ports["o"].lanes, self.columns // ports["i"].lanes
@@ -210,11 +213,7 @@ class MVAUComponent(UnitComponent):
         i, node = self.streams["i"], self.node
         bits, weight_bits = i.dtype.bits, node.weight_dtype.bits
         lanes = [(x[k * bits : (k + 1) * bits], weights[k * weight_bits : (k + 1) * weight_bits]) for k in range(i.lanes)]
-        if node.domain == "dot":
-            return tree_sum([_number(a, i.dtype) * _number(w, node.weight_dtype) for a, w in lanes])
-        flip = i.dtype.signed  # offset binary: x + 2^(k-1) has the top bit inverted
-        planes = [tree_sum([~(a[j] ^ w) ^ (flip and j == bits - 1) for a, w in lanes]) << j for j in range(bits)]
-        return tree_sum(planes)
+        return products(lanes, i.dtype, node.weight_dtype, node.domain)
 
     def _output(self, m: Module, seq: Sequencer, totals: list[Value], nf: int, low: int, high: int) -> None:
         node, o = self.node, self.streams["o"]
@@ -236,6 +235,15 @@ class MVAUComponent(UnitComponent):
             m.d.sync += self.port("o").payload.eq(Cat(*payload))
 
 
+def products(lanes: list[tuple[Value, Value]], dtype: DataType, weight_dtype: DataType, domain: str) -> Value:
+    """What pairs of stored (input, weight) add to an accumulator of `domain`."""
+    if domain == "dot":
+        return tree_sum([number(a, dtype) * number(w, weight_dtype) for a, w in lanes])
+    flip = dtype.signed  # offset binary: x + 2^(k-1) has the top bit inverted
+    planes = [tree_sum([~(a[j] ^ w) ^ (flip and j == dtype.bits - 1) for a, w in lanes]) << j for j in range(dtype.bits)]
+    return tree_sum(planes)
+
+
 def tree_sum(terms: list[Value]) -> Value:
     """Sum by halves: no deep chain of growing adders."""
     while len(terms) > 1:
@@ -243,7 +251,8 @@ def tree_sum(terms: list[Value]) -> Value:
     return terms[0]
 
 
-def _number(bits: Value, dtype: DataType) -> Value:
+def number(code: Value, dtype: DataType) -> Value:
+    """Stored bits of an element as the number they mean."""
     if dtype.name == "BIPOLAR":
-        return Mux(bits, 1, -1)
-    return bits.as_signed() if dtype.signed else bits.as_unsigned()
+        return Mux(code, 1, -1)
+    return code.as_signed() if dtype.signed else code.as_unsigned()

@@ -126,7 +126,7 @@ def peeks(draw: st.DrawFn) -> Control:
         gives=(Mark("o0", draw(conditions(bounds))),),
         # The second need bounds the debt to a frame, as `counter_width` asks of every schedule.
         needs=(Need("held", 1, coef, 1, draw(conditions(bounds))), Need("held", 1, (0,) * len(bounds), 1, first_step)),
-        adds=(Add("held", tuple(release)),),
+        adds=(Add("held", tuple(release), draw(conditions(bounds))),),
         depth=draw(st.integers(1, 3)),
     )
     return Control((writer, reader), {"held": draw(st.integers(0, 2))})

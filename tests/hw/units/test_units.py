@@ -15,6 +15,7 @@ from arbonn.sim.timing import predict
 from arbonn.sim.trace import draw_stalls
 from tests.rtl import run_rtl
 from tests.strategies import chains, seeds, values
+from tests.strategies_images import UNITS
 
 IDLE = 20  # cycles watched after the last predicted transfer, for stray ones
 
@@ -39,7 +40,7 @@ OURS = sorted(name for name, kind in unit_kinds().items() if kind.__module__.sta
 @settings(max_examples=12, deadline=None)
 @given(data=st.data(), frames=st.integers(1, 4), probability=st.sampled_from([0.0, 0.3, 0.9]), seed=seeds)
 def test_a_unit_is_exact(kind: str, data: st.DataObject, frames: int, probability: float, seed: int) -> None:
-    assert_exact(data.draw(chains(longest=1, first=kind)), frames, probability, seed)
+    assert_exact(data.draw(UNITS.get(kind, chains(longest=1, first=kind))), frames, probability, seed)
 
 
 @settings(max_examples=40, deadline=None)

@@ -1,0 +1,142 @@
+"""Strategies for units with images, several inputs or several outputs: one unit with a stream on every port, and joined graphs of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+from hypothesis import strategies as st
+
+from arbonn.hw.contract import InputContract
+from arbonn.hw.datatypes import DataType, datatype, smallest
+from arbonn.hw.graph import DataflowGraph, Endpoint, Node, Stream
+from arbonn.hw.units.acc_pool import AccPool
+from arbonn.hw.units.add_streams import AddStreams
+from arbonn.hw.units.concat import Concat
+from arbonn.hw.units.duplicate_streams import DuplicateStreams
+from arbonn.hw.units.fm_padding import FMPadding
+from arbonn.hw.units.max_pool import MaxPool
+from arbonn.hw.units.shuffle import Shuffle
+from arbonn.hw.units.split import Split
+from arbonn.hw.units.swg import SWG
+from arbonn.hw.units.vvau import VVAU
+from tests.strategies import draw_divisor, output_of_levels, seeds, types, values
+
+Port = tuple[tuple[int, ...], DataType, int]  # shape, type, lanes
+
+
+def alone(node: Node, streams: dict[str, Port]) -> DataflowGraph:
+    """A graph of one unit, with an input or output for each of its ports."""
+    made = []
+    for port, (shape, dtype, lanes) in streams.items():
+        end = Endpoint(node.id, port)
+        made.append(Stream(port, shape, dtype, lanes, end if port in node.gives else None, end if port in node.takes else None))
+    return DataflowGraph((node,), tuple(made), InputContract(next(s.dtype for s in made if s.sink))).verify()
+
+
+@st.composite
+def pixels(draw: st.DrawFn, most: int = 3) -> tuple[int, ...]:
+    """Axes before the channels: none, one or two."""
+    return tuple(draw(st.lists(st.integers(1, most), max_size=2)))
+
+
+def draw_padding_value(draw: st.DrawFn, dtype: DataType) -> tuple[DataType, int]:
+    """(type of the padded stream, value of the padding)."""
+    padded = datatype("TERNARY") if dtype.name == "BIPOLAR" and draw(st.booleans()) else dtype
+    return padded, int(draw(st.sampled_from([int(v) for v in padded.every()])))
+
+
+@st.composite
+def swgs(draw: st.DrawFn) -> DataflowGraph:
+    """Any kernel, stride, dilation and padding over a small image that a window fits."""
+    kernel, stride = (draw(st.tuples(st.integers(1, 3), st.integers(1, 3))) for _ in range(2))
+    dilation = draw(st.tuples(st.integers(1, 2), st.integers(1, 2)))
+    high, wide = (d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
+    top, bottom, left, right = (draw(st.integers(0, extent - 1)) for extent in (high, high, wide, wide))
+    height, width = draw(st.integers(max(1, high - top - bottom), 5)), draw(st.integers(max(1, wide - left - right), 5))
+    channels = draw(st.integers(1, 4))
+    group = draw_divisor(draw, channels)
+    dtype = draw(types)
+    padded, value = draw_padding_value(draw, dtype)
+    image = ((height, width, channels), dtype, draw_divisor(draw, group))
+    node = SWG("u", kernel, 1, stride, dilation, (top, left, bottom, right), value, group)
+    i = Stream("i", *image)
+    sizes = node.sizes({"i": i})
+    node = node.sized(draw(st.one_of(st.just(sizes[0]), st.sampled_from(sizes))))
+    return alone(node, {"i": image, "o": ((*node.windows({"i": i}), prod(kernel) * channels), padded, image[2])})
+
+
+@st.composite
+def windowed(draw: st.DrawFn, kind: str) -> DataflowGraph:
+    """MaxPool, AccPool or VVAU over windows, or over a whole image."""
+    taps, channels = draw(st.integers(1, 6)), draw(st.integers(1, 6))
+    group = draw_divisor(draw, channels)
+    lanes, dtype = draw_divisor(draw, group), draw(types)
+    before = draw(pixels(2))
+    shapes = ((*before, taps * channels), (*before, channels))
+    if draw(st.booleans()):
+        shapes = ((taps, 1, channels), (channels,))
+    if kind == "MaxPool":
+        return alone(MaxPool("u", taps, group), {"i": (shapes[0], dtype, lanes), "o": (shapes[1], dtype, lanes)})
+    if kind == "AccPool":
+        total = smallest(taps * dtype.low, taps * dtype.high)
+        return alone(AccPool("u", taps, group), {"i": (shapes[0], dtype, lanes), "o": (shapes[1], total, lanes)})
+    random = np.random.default_rng(draw(seeds))
+    popcount = draw(st.booleans())
+    weight_dtype = datatype("BIPOLAR" if popcount else draw(st.sampled_from(["BIPOLAR", "BINARY", "TERNARY", "INT3"])))
+    node = VVAU("u", values(random, weight_dtype, (channels, taps)), weight_dtype, "popcount" if popcount else "dot", group=group)
+    low, high = node.rows.accumulator_range(dtype.low, dtype.high, dtype)
+    result = smallest(int(low.min()), int(high.max()))
+    if draw(st.booleans()):
+        result, count, offset = output_of_levels(draw)
+        thresholds = np.sort(random.integers(low.min() - 2, high.max() + 3, (channels, count)), axis=1)
+        node = replace(node, thresholds=thresholds, offset=offset)
+    return alone(node, {"i": (shapes[0], dtype, lanes), "o": (shapes[1], result, lanes)})
+
+
+@st.composite
+def joins(draw: st.DrawFn, kind: str) -> DataflowGraph:
+    """AddStreams, DuplicateStreams, Concat or Split of two or three streams."""
+    before, dtype, count = draw(pixels()), draw(types), draw(st.integers(2, 3))
+    lanes = draw(st.integers(1, 3))
+    if kind in ("AddStreams", "DuplicateStreams"):
+        one = ((*before, lanes * draw(st.integers(1, 3))), dtype, lanes)
+        if kind == "DuplicateStreams":
+            return alone(DuplicateStreams("u", count), {"i": one} | {f"o{k}": one for k in range(count)})
+        total = smallest(count * dtype.low, count * dtype.high)
+        return alone(AddStreams("u", count), {f"i{k}": one for k in range(count)} | {"o": (one[0], total, lanes)})
+    channels = [lanes * draw(st.integers(1, 3)) for _ in range(count)]
+    whole, parts = ((*before, sum(channels)), dtype, lanes), [((*before, c), dtype, lanes) for c in channels]
+    if kind == "Split":
+        return alone(Split("u", count), {"i": whole} | {f"o{k}": part for k, part in enumerate(parts)})
+    return alone(Concat("u", count), {f"i{k}": part for k, part in enumerate(parts)} | {"o": whole})
+
+
+@st.composite
+def shuffles(draw: st.DrawFn) -> DataflowGraph:
+    channels = draw(st.integers(1, 6))
+    one = ((*draw(pixels()), channels), draw(types), channels)
+    return alone(Shuffle("u", np.array(draw(st.permutations(range(channels))))), {"i": one, "o": one})
+
+
+@st.composite
+def borders(draw: st.DrawFn) -> DataflowGraph:
+    top, left, bottom, right = (draw(st.integers(0, 2)) for _ in range(4))
+    height, width, channels, dtype = draw(st.integers(1, 3)), draw(st.integers(1, 3)), draw(st.integers(1, 4)), draw(types)
+    padded, value = draw_padding_value(draw, dtype)
+    lanes = draw_divisor(draw, channels)
+    node = FMPadding("u", (top, left, bottom, right), value)
+    return alone(
+        node,
+        {"i": ((height, width, channels), dtype, lanes), "o": ((top + height + bottom, left + width + right, channels), padded, lanes)},
+    )
+
+
+UNITS: dict[str, st.SearchStrategy[DataflowGraph]] = {
+    "SWG": swgs(),
+    **{kind: windowed(kind) for kind in ("MaxPool", "AccPool", "VVAU")},
+    **{kind: joins(kind) for kind in ("AddStreams", "DuplicateStreams", "Concat", "Split")},
+    "Shuffle": shuffles(),
+    "FMPadding": borders(),
+}
