@@ -116,6 +116,7 @@ def peeks(draw: st.DrawFn) -> Control:
     frame = sum(a * (n - 1) for a, n in zip(base, bounds, strict=True)) + draw(st.integers(1, 3))
     release = [-d for d in carry_deltas(bounds, base)]
     release[-1] -= frame
+    paced = draw(st.booleans())  # moves on by one word in some steps: what a frame releases is not known then, but it adds nothing
     depth = reach + 1 + draw(st.integers(0, 4))
     first_step = tuple(Cond(tuple(int(k == level) for k in range(len(bounds))), 0, 0, 1) for level in range(len(bounds)))
     writer = Schedule(
@@ -126,7 +127,7 @@ def peeks(draw: st.DrawFn) -> Control:
         gives=(Mark("o0", draw(conditions(bounds))),),
         # The second need bounds the debt to a frame, as `counter_width` asks of every schedule.
         needs=(Need("held", 1, coef, 1, draw(conditions(bounds))), Need("held", 1, (0,) * len(bounds), 1, first_step)),
-        adds=(Add("held", tuple(release), draw(conditions(bounds))),),
+        adds=(Add("held", (-1,) * len(release), draw(conditions(bounds))) if paced else Add("held", tuple(release)),),
         depth=draw(st.integers(1, 3)),
     )
     return Control((writer, reader), {"held": draw(st.integers(0, 2))})
