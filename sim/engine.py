@@ -12,6 +12,19 @@ NEVER = 1 << 60  # no counter and no cycle reaches it
 
 
 @njit(cache=True)
+def calm_steps(schedules: Integers, marks: Integers) -> Integers:
+    """For each step, how many steps from it on, to the frame's end at most, neither take nor give; 0 with needs or counters."""
+    calm = np.zeros(len(marks), np.int64)
+    for s in range(len(schedules)):
+        if schedules[s, 8] == 0 and schedules[s, 10] == 0:
+            run = 0
+            for k in range(schedules[s, 1] + schedules[s, 0] - 1, schedules[s, 1] - 1, -1):
+                run = run + 1 if marks[k] == 0 else 0
+                calm[k] = run
+    return calm
+
+
+@njit(cache=True)
 def step_all(
     schedules: Integers, takes: Integers, gives: Integers, needs: Integers, adds: Integers, marks: Integers, amounts: Integers,
     counters: Integers, buffers: Integers, inputs: Integers, outputs: Integers, patterns: NDArray[np.bool_], starts: Integers,
@@ -31,7 +44,11 @@ def step_all(
     filled = np.zeros(len(buffers), np.int64)
     pending = np.zeros(len(inputs), np.bool_)
     change = np.zeros(len(counters), np.int64)
+    calm = calm_steps(schedules, marks)
     left = totals.sum()
+    last_stall = 0  # from here on every end lets everything go
+    for k in range(len(starts) - 1):
+        last_stall = max(last_stall, starts[k + 1] - starts[k])
     t = 0
     while left > 0 and t < limit:
         all_go = True
@@ -70,13 +87,13 @@ def step_all(
                 ready[takes[first + k]] = taken and moves and enough and others == 0
             move[s] = moves
             fire[s] = moves and enough and missing == 0
-        changed = False
+        changed = busy = False  # busy: more than loop indices has changed
         for e in range(streams):
             if valid[e] and ready[e]:
                 record[offsets[e] + seen[e]] = t
                 seen[e] += 1
                 left -= 1
-                changed = True
+                changed = busy = True
         for k in range(len(inputs)):
             pending[k] &= not (valid[inputs[k]] and ready[inputs[k]])
         for k in range(len(buffers)):
@@ -93,7 +110,7 @@ def step_all(
                     stages[g] = ((stages[g] << 1) | given) & ((1 << depth) - 1)
                 elif ready[gives[g]]:
                     stages[g] &= ~(1 << (depth - 1))
-                changed |= stages[g] != before
+                busy |= stages[g] != before
             if fire[s]:
                 changed = True
                 for a in range(schedules[s, 9], schedules[s, 9] + schedules[s, 10]):
@@ -103,6 +120,16 @@ def step_all(
             counters[c] += change[c]
             change[c] = 0
         t += 1
-        if not changed and all_go:
+        if not changed and not busy and all_go:
             break
+        if changed and not busy and t > last_stall:  # the cycle that has just passed was not stalled either
+            # Until the first schedule leaves its calm steps, every cycle is like this one: they are passed over at once.
+            skip = limit - t
+            for s in range(units):
+                if fire[s]:
+                    skip = min(skip, calm[schedules[s, 1] + step[s]])
+            t += skip
+            for s in range(units):
+                if fire[s]:
+                    step[s] = (step[s] + skip) % schedules[s, 0]
     return seen, record, t, (valid & ~ready).astype(np.int64)
