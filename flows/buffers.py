@@ -6,6 +6,7 @@ that long. With the right one the graph's interval is its busiest unit's cycles,
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 
 from arbonn.errors import CheckError
@@ -20,9 +21,11 @@ CUT_DEPTH = 2  # the smallest FIFO that passes a word in every cycle
 
 def busy(node: Node, ports: Ports) -> int:
     """Cycles that a frame keeps a unit busy; the greatest of a graph is its interval."""
-    vectors = max(s.elements // s.shape[-1] for s in ports.values())
-    steps = [schedule.steps for schedule in node.control(ports).schedules]
-    return max([vectors * n for n in steps] + [s.transfers for s in ports.values()])
+    found = [s.transfers for s in ports.values()]
+    for schedule in node.control(ports).schedules:
+        mark = (*schedule.takes, *schedule.gives)[0]
+        found.append(ports[mark.port].transfers // schedule.count(mark.when) * schedule.steps)
+    return max(found)
 
 
 def busy_cycles(graph: DataflowGraph) -> dict[str, int]:
@@ -42,28 +45,57 @@ def interval(graph: DataflowGraph) -> Fraction | None:
 def size_buffers(graph: DataflowGraph, folding: Folding) -> DataflowGraph:
     """The graph folded, with a FIFO on every stream that needs one for the full rate (saturated source, sink always ready).
 
-    Each depth is the least by itself: one less on any of them costs cycles. FIFOs of depth 2 cut a long ready chain besides. Assumes
-    that a deeper FIFO never lowers the rate.
+    A unit with a buffer of its own (SWG) gets the least size that keeps the rate. Each depth and size is the least by itself: one less on
+    any of them costs cycles, or ends in deadlock. FIFOs of depth 2 cut a long ready chain besides. Assumes that a deeper buffer never
+    lowers the rate (but 1 against 0). The rate is what whole-frame buffers reach; in a chain that is the busiest unit's.
     """
     plain = unbuffered(graph)
-    goal = Fraction(max(busy_cycles(apply_folding(plain, folding)).values()))
+    lanes = apply_folding(plain, folding)
+    sizes = {node.id: node.sizes(lanes.ports(node)) for node in plain.nodes}
+    chosen = {name: found[-1] for name, found in sizes.items() if found}
     order = [node.id for node in plain.ordered()]
     inner = [s for s in plain.streams if s.source and s.sink]
     inner.sort(key=lambda s: order.index(s.source.node) if s.source else 0)
     depths = {s.id: s.elements + 1 for s in inner}  # more than a whole frame: what a producer can be ahead
-    best = interval(apply_folding(plain, folding, depths))
-    assert best == goal, f"interval {best} with whole-frame buffers, but no unit is busier than {goal} cycles"
+    goal = interval(apply_folding(_resized(plain, chosen), folding, depths))
+    assert goal is not None, "deadlock with whole-frame buffers"
+
+    def keeps(sizes: Mapping[str, int], depths: Mapping[str, int]) -> bool:
+        return interval(apply_folding(_resized(plain, sizes), folding, depths)) == goal
+
+    def with_depth(stream: str) -> Callable[[int], bool]:
+        return lambda depth: keeps(chosen, {**depths, stream: depth})
+
+    def with_size(node: str) -> Callable[[int], bool]:
+        return lambda size: keeps({**chosen, node: size}, depths)
+
     for stream in inner:
-        low, high = 0, depths[stream.id]  # high is enough
-        while low < high:
-            middle = (low + high) // 2
-            if interval(apply_folding(plain, folding, {**depths, stream.id: middle})) == goal:
-                high = middle
-            else:
-                low = middle + 1
-        depths[stream.id] = high
+        depths[stream.id] = _least(range(depths[stream.id] + 1), with_depth(stream.id))
+    for name in order:
+        if sizes[name]:
+            chosen[name] = _least(sizes[name], with_size(name))
     mvaus = [node for node in plain.ordered() if isinstance(node, MVAU)]
     for node in mvaus[CUT_EVERY::CUT_EVERY]:
         stream = plain.ports(node)["i"]
         depths[stream.id] = max(depths[stream.id], CUT_DEPTH)
-    return apply_folding(plain, folding, depths)
+    return apply_folding(_resized(plain, chosen), folding, depths)
+
+
+def _resized(graph: DataflowGraph, sizes: Mapping[str, int]) -> DataflowGraph:
+    """The graph with other sizes of its units' own buffers."""
+    return graph.with_nodes([n.sized(sizes[n.id]) if n.id in sizes else n for n in graph.nodes], graph.streams)
+
+
+def _least(sizes: range, enough: Callable[[int], bool]) -> int:
+    """The least size that is enough; the last one is known to be. Few are far from the first: steps that double, then bisection."""
+    low, step = sizes[0], 1
+    high = low
+    while high < sizes[-1] and not enough(high):
+        low, high, step = high + 1, min(high + step, sizes[-1]), 2 * step
+    while low < high:
+        middle = (low + high) // 2
+        if enough(middle):
+            high = middle
+        else:
+            low = middle + 1
+    return high

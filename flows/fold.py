@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import product
 
 from arbonn.errors import FitError
 from arbonn.flows.buffers import busy, busy_cycles, size_buffers
-from arbonn.flows.folding import Folding, apply_folding, divisors, folding_of, port_lanes, unbuffered
+from arbonn.flows.folding import Folding, apply_folding, entries, folding_of, port_lanes, unbuffered
 from arbonn.hw.graph import Cost, DataflowGraph, Node, Ports
 from arbonn.hw.units.dwc import DWC
-from arbonn.hw.units.mvau import MVAU
 
 
 @dataclass(frozen=True)
@@ -114,10 +112,7 @@ def _advice(graph: DataflowGraph, room: Room, interval: int) -> str:
 def _choices(graph: DataflowGraph, node: Node) -> Iterator[tuple[dict[str, int], Ports]]:
     """Every folding of one unit, with the unit's streams under it."""
     ports = graph.ports(node)
-    gives = divisors(ports["o" if "o" in ports else "i"].shape[-1])
-    takes = divisors(ports["i"].shape[-1]) if isinstance(node, MVAU) else [1]
-    for given, taken in product(gives, takes):
-        entry = {"PE": given, "SIMD": taken} if isinstance(node, MVAU) else {"PE": given}
+    for entry in entries(node, ports):
         lanes = port_lanes(node, ports, {node.id: entry})
         yield entry, {port: replace(stream, lanes=lanes[port]) for port, stream in ports.items()}
 

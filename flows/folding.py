@@ -1,23 +1,23 @@
 """Folding as data: how many lanes every unit works on, given as in FINN's folding files, applied to a graph.
 
-`{"Defaults": {}, "mvau_0": {"PE": 2, "SIMD": 16}, "logit_table": {"PE": 1}}`: PE = lanes given, SIMD = lanes taken (MVAU only; every other
-unit works on as many lanes as it gives). A unit that is not named takes "Defaults", and else 1.
+`{"Defaults": {}, "mvau_0": {"PE": 2, "SIMD": 16}, "logit_table": {"PE": 1}}`: each unit says which of the two sets which port's lanes
+(`Node.knobs`): an MVAU gives PE and takes SIMD lanes, an SWG has SIMD at both ends, most others PE. A unit that is not named takes
+"Defaults", and else 1.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from math import lcm
+from itertools import product
+from math import gcd, lcm
 from pathlib import Path
 
 from arbonn.errors import FoldingError
 from arbonn.hw.graph import DataflowGraph, Endpoint, Node, Stream
 from arbonn.hw.units.dwc import DWC
 from arbonn.hw.units.fifo import FIFO
-from arbonn.hw.units.label_select import LabelSelect
-from arbonn.hw.units.mvau import MVAU
 
 Folding = Mapping[str, Mapping[str, int]]
 
@@ -40,15 +40,9 @@ def _is_entry(entry: object) -> bool:
 def port_lanes(node: Node, ports: Mapping[str, Stream], folding: Folding) -> dict[str, int]:
     """Lanes of each port of a node under a folding. Raises FoldingError where they do not divide the channels."""
     entry = {**folding.get("Defaults", {}), **folding.get(node.id, {})}
-    given, taken = entry.get("PE", 1), entry.get("SIMD", 1)
-    if isinstance(node, MVAU):
-        lanes = {"i": taken, "o": given}
-    elif isinstance(node, LabelSelect):
-        lanes = {port: 1 if port == "label" else given for port in ports}
-    else:
-        lanes = dict.fromkeys(ports, given)
-    for port, count in lanes.items():
-        channels = ports[port].shape[-1]
+    lanes = {}
+    for port, (key, channels) in node.knobs(ports).items():
+        lanes[port] = count = entry.get(key, 1) if key else channels
         if channels % count:
             if node.id not in folding:
                 raise FoldingError(
@@ -56,15 +50,24 @@ def port_lanes(node: Node, ports: Mapping[str, Stream], folding: Folding) -> dic
                     found=f"{count} lanes do not divide the {channels} channels of {node.id}.{port}",
                     allowed=_divisors(channels),
                 )
-            name = "SIMD" if isinstance(node, MVAU) and port == "i" else "PE"
-            what = f"{name} = {count} does not divide the {channels} {'inputs' if port == 'i' else 'outputs'}"
             raise FoldingError(
                 f"{node.id} ({node.kind})",
-                found=what,
-                allowed=f"{name} in {_divisors(channels)}",
+                found=f"{key} = {count} does not divide the {channels} {'inputs' if port in node.takes else 'outputs'}",
+                allowed=f"{key} in {_divisors(channels)}",
                 fix="take a divisor, or leave the unit out",
             )
     return lanes
+
+
+def entries(node: Node, ports: Mapping[str, Stream]) -> Iterator[dict[str, int]]:
+    """Every folding entry of one unit."""
+    wholes: dict[str, int] = {}
+    for key, channels in node.knobs(ports).values():
+        if key:
+            wholes[key] = gcd(wholes.get(key, 0), channels)
+    keys = sorted(wholes)
+    for counts in product(*(divisors(wholes[key]) for key in keys)):
+        yield dict(zip(keys, counts, strict=True))
 
 
 def divisors(n: int) -> list[int]:
@@ -129,8 +132,5 @@ def folding_of(graph: DataflowGraph) -> dict[str, dict[str, int]]:
     found: dict[str, dict[str, int]] = {"Defaults": {}}
     for node in unbuffered(graph).nodes:
         ports = graph.ports(node)
-        if isinstance(node, MVAU):
-            found[node.id] = {"PE": ports["o"].lanes, "SIMD": ports["i"].lanes}
-        else:
-            found[node.id] = {"PE": ports["i"].lanes}
+        found[node.id] = {key: ports[port].lanes for port, (key, _) in node.knobs(ports).items() if key}
     return found
