@@ -107,7 +107,7 @@ class CheckResult(StageResult):
     bit_mismatches: int
     cycle_mismatches: int
     violations: int
-    stall_patterns: list[dict[str, float | str]]
+    stall_patterns: list[dict[str, int | float | str]]
     simulators: list[SimulatorResult]
     predicted_first_out_cycles: int | None
     predicted_latency_cycles: int | None
