@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from arbonn.model.recipe import TrainConfig
+
 DIGITS = Path(__file__).parents[2] / "recipes" / "digits.toml"
 COMMANDS = ("check", "clean", "build", "doctor", "eval", "infer", "lower", "report", "run", "train")
 
@@ -67,8 +69,7 @@ USAGE = [
     (
         ["run", str(DIGITS), "--set", "train.epoch=3"],
         f"RecipeError: {DIGITS}: train.epoch: unknown key `epoch`\n"
-        "  allowed  batch, checkpoint_steps, device, epochs, lr, momentum, optimizer, precision, schedule, select, tensorboard, "
-        "warmup_epochs, weight_decay\n"
+        f"  allowed  {', '.join(sorted(TrainConfig.model_fields))}\n"
         "  fix      did you mean `epochs`?\n",
     ),
     (
