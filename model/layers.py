@@ -37,6 +37,7 @@ class WeightQuantizer(_Quantizer):
     """W = binarizer(w), with a place to record dL/dW and to move W by a perturbation that `sign` cannot swallow.
 
     `perturbation` (same shape as W, or None) is added to W; while `record` is set, dL/dW of the passes since is summed in `grad`.
+    While `real` is set, and gradients are wanted, W = w: a stage of training with real weights. Evaluation always sees the bits.
     """
 
     def __init__(self) -> None:
@@ -44,10 +45,11 @@ class WeightQuantizer(_Quantizer):
         self.binarizer: Binarizer | None = None
         self.perturbation: Tensor | None = None
         self.record = False
+        self.real = False
         self.grad: Tensor | None = None
 
     def forward(self, w: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        weight = self.binarizer(w)
+        weight = w if self.real and torch.is_grad_enabled() else self.binarizer(w)
         # One magnitude per output channel: what the exporter writes beside the bits.
         scale = weight.detach().abs().flatten(1).amax(1).view(-1, *[1] * (w.dim() - 1))
         if self.perturbation is not None:

@@ -8,8 +8,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, SerializeAsAny, ValidationInfo, field_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    SerializeAsAny,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
+from arbonn.model.methods import compose
 from arbonn.model.registry import Registry, registered_in
 from arbonn.settings import Settings, parse
 
@@ -39,12 +50,27 @@ class NetworkConfig(Settings):
     name: str = Field("mlp", description="a network")
     sizes: Annotated[tuple[PositiveInt, ...], Field(strict=False, description="features of each hidden layer")]
     first_last: Literal["binary"] = "binary"
+    block: Literal["bn", "nf"] = Field("bn", description="bn: BatchNorm before each sign; nf: no norm, a learnt activation")
 
 
 class MethodConfig(Settings):
     """[method]: the name and, in subclasses, the options of one method."""
 
     name: str = Field(description="a training method")
+
+
+def method_config(value: Mapping[str, Any], where: str, prefix: tuple[str, ...] = ("method",)) -> MethodConfig:
+    """The options of the method that `value` names, checked, and first those of the method inside it where it is a wrapper."""
+    name = value.get("name")
+    if not isinstance(name, str):
+        return parse(value, MethodConfig, where, prefix)  # raises: the name is missing or no text
+    kind = METHODS.get(name, f"{where}: {'.'.join(prefix)}.name")
+    if isinstance(value.get("base"), Mapping):
+        inner = method_config(value["base"], where, (*prefix, "base"))
+        if "base" not in kind.Config.model_fields:
+            raise compose.two_binarizers(name, inner.name, where, ".".join(prefix))
+        value = {**value, "base": inner}
+    return parse(value, kind.Config, where, prefix)
 
 
 class TrainConfig(Settings):
@@ -80,13 +106,7 @@ class TrainRecipe(Settings):
     @classmethod
     def _method_options(cls, value: Any, info: ValidationInfo) -> Any:
         """Checks [method] against the options of the method it names."""
-        if not isinstance(value, Mapping):
-            return value
-        where = (info.context or {}).get("where", "recipe")
-        name = value.get("name")
-        if not isinstance(name, str):
-            return parse(value, MethodConfig, where, ("method",))  # raises: the name is missing or no text
-        return parse(value, METHODS.get(name, f"{where}: method.name").Config, where, ("method",))
+        return method_config(value, (info.context or {}).get("where", "recipe")) if isinstance(value, Mapping) else value
 
     @field_validator("data", "network", mode="after")
     @classmethod
@@ -94,6 +114,11 @@ class TrainRecipe(Settings):
         registry = DATASETS if isinstance(value, DataConfig) else NETWORKS
         registry.check(value.name, f"{(info.context or {}).get('where', 'recipe')}: {info.field_name}.name")
         return value
+
+    @model_validator(mode="after")
+    def _composes(self, info: ValidationInfo) -> TrainRecipe:
+        compose.check(self.method, self.network, (info.context or {}).get("where", "recipe"))
+        return self
 
     def training(self) -> dict[str, Any]:
         """The sections that decide the trained network, as plain data: what a subclass adds is left out."""

@@ -13,11 +13,11 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_
 from torch import Tensor, nn
 
 from arbonn.errors import TrainError
-from arbonn.model.methods.base import Context, Method, frozen_statistics, register_method
+from arbonn.model.methods.base import Context, Method, register_method
 from arbonn.model.methods.binarizers import LearnableScale, ScaleGrad
 from arbonn.model.methods.density import Recurrence, dense, reconstruction, sparse_in_weights
 from arbonn.model.methods.domains import DomainNorm, firing_variance
-from arbonn.model.methods.sharpness import RhoMode, ascent, channel_sharpness
+from arbonn.model.methods.sharpness import RhoMode, channel_sharpness, effective_passes
 from arbonn.model.recipe import MethodConfig
 from arbonn.model.surrogates import Binarizer
 
@@ -148,22 +148,12 @@ class Arbonn(Method):
 
     def _perturbed(self, context: Context, closure: Callable[[], Tensor]) -> Tensor:
         """Two passes over one batch; leaves the gradients of the second, at W + eps, for the optimizer."""
-        quantizers = [layer.quantizer for layer in self.layers]
-        for quantizer in quantizers:
-            quantizer.record, quantizer.grad = True, None
-        loss = closure()
-        before = [quantizer.grad for quantizer in quantizers]
-        steps = ascent(before, [layer.effective_weight() for layer in self.layers], self.config.rho, self.config.rho_mode)
-        for quantizer, eps in zip(quantizers, steps, strict=True):
-            quantizer.perturbation, quantizer.grad = eps, None
-        with frozen_statistics(context.model):
-            closure()
+        passes = effective_passes(context.model, self.layers, closure, self.config.rho, self.config.rho_mode)
         decay = self.config.sharpness_decay if context.step else 0.0  # the first measurement starts the average
-        for number, (quantizer, old, eps) in enumerate(zip(quantizers, before, steps, strict=True)):
+        for number, (old, new, eps) in enumerate(zip(passes.before, passes.after, passes.eps, strict=True)):
             average = getattr(self, f"sharpness{number}")
-            average.mul_(decay).add_(channel_sharpness(old, quantizer.grad, eps), alpha=1 - decay)
-            quantizer.perturbation, quantizer.grad, quantizer.record = None, None, False
-        return loss
+            average.mul_(decay).add_(channel_sharpness(old, new, eps), alpha=1 - decay)
+        return passes.loss
 
     @contextmanager
     def _seen_domains(self, context: Context) -> Iterator[None]:

@@ -1,0 +1,129 @@
+"""`lcr`: power iteration from below, the loss on pairs of stages, and a teacher that nothing moves."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from torch import nn
+
+from arbonn.errors import TrainError
+from arbonn.model.methods.lcr import largest_singular, retention
+from arbonn.model.network import mlp
+from arbonn.model.recipe import NetworkConfig
+
+matrices = arrays("float64", st.tuples(st.integers(1, 3), st.integers(1, 6), st.integers(1, 6)), elements=st.floats(-3, 3))
+
+
+def taught(method, sizes=(10, 8), **options):
+    torch.manual_seed(3)
+    chosen = method("lcr", **options)
+    net = mlp(NetworkConfig(sizes=sizes), 12, 4, chosen)
+    chosen.prepare(net, 1, 64)
+    return chosen, net
+
+
+@given(matrices)
+def test_power_iteration_stays_below_the_norm_and_rises_with_its_steps(rm):
+    rm = torch.from_numpy(rm)
+    exact = torch.linalg.matrix_norm(rm, ord=2)
+    steps = [largest_singular(rm, n) for n in (1, 2, 5, 20)]
+    assert (steps[-1] <= exact * (1 + 1e-9) + 1e-6).all()
+    for one, other in pairwise(steps):
+        assert (other >= one * (1 - 1e-9) - 1e-9).all()
+
+
+@given(st.integers(0, 10_000), st.floats(0.5, 20))
+def test_twenty_steps_are_within_one_percent_where_the_next_value_is_half(seed, top):
+    torch.manual_seed(seed)
+    u, v = (torch.linalg.qr(torch.randn(6, 6, dtype=torch.float64)).Q for _ in range(2))
+    rm = u @ torch.diag(top * torch.tensor([1, 0.5, 0.5, 0.3, 0.1, 0.0]).double()) @ v
+    if (u[:, 0].sum() / 6**0.5).abs() > 1e-3:  # a start without any share of the answer finds another
+        assert largest_singular(rm[None], 20).item() == pytest.approx(top, rel=0.01)
+
+
+def test_a_zero_matrix_has_a_finite_gradient():
+    rm = torch.zeros(1, 3, 3, requires_grad=True)
+    largest_singular(rm, 5).square().sum().backward()
+    assert rm.grad.isfinite().all()
+
+
+def test_retention_of_maps_is_by_sample_and_pooled_and_of_features_by_batch():
+    f, g = torch.randn(2, 3, 4, 4), torch.randn(2, 5, 2, 2)
+    pooled = f.view(2, 3, 2, 2, 2, 2).mean((3, 5)).flatten(2)
+    assert torch.allclose(retention(f, g), torch.einsum("ncs,nds->ncd", pooled, g.flatten(2)) / 4, atol=1e-6)
+    a, b = torch.randn(7, 3), torch.randn(7, 5)
+    assert torch.allclose(retention(a, b)[0], torch.einsum("nc,nd->cd", a, b) / 7, atol=1e-6)
+
+
+def test_weight_zero_is_exactly_irnet(method, run, context, step):
+    states = []
+    for name, options in (("lcr", {"weight": 0.0}), ("irnet", {}), ("lcr", {"weight": 1.0})):
+        torch.manual_seed(3)
+        chosen = method(name, **options)
+        net = mlp(NetworkConfig(sizes=(10, 8)), 12, 4, chosen)
+        chosen.prepare(net, 1, 64)
+        states.append(run(chosen, net))
+    assert all(torch.equal(one, other) for one, other in zip(states[0], states[1], strict=True))
+    assert not torch.equal(states[0][0], states[2][0])
+
+
+def test_the_loss_by_hand(method, context):
+    chosen, net = taught(method, sizes=(10, 8, 6), weight=2.0)
+    chosen.factors.data = torch.tensor([1.0, 0.5, 2.0])
+    batch = context(net, None)
+    net.train()
+    with chosen._watched():
+        net(batch.inputs)
+        shifted = [a.detach() for a in chosen.seen]
+        term = chosen.loss_terms(batch)["lipschitz"]
+    assert len(shifted) == 3
+    assert torch.equal(torch.where(shifted[0] >= 0, 1.0, -1.0), net[:3].train()(batch.inputs)), "what the sign saw"
+    ours = [a.clamp(-1, 1) * factor for a, factor in zip(shifted, (1.0, 0.5, 2.0), strict=True)]
+    _, theirs = chosen.taught(batch.inputs)
+    gaps = []
+    for k in range(2):
+        sigmas = [largest_singular(f[k].T[None] @ f[k + 1][None] / 64, 5) for f in (ours, theirs)]
+        gaps.append(float((sigmas[0] - sigmas[1]).square()))
+    assert term.item() == pytest.approx(2 * (gaps[0] / 4 + gaps[1] / 2), rel=1e-4)
+
+
+def test_the_teacher_gets_no_gradient_and_its_buffers_stay(method, run):
+    chosen, net = taught(method, weight=1.0)
+    before = {name: value.clone() for name, value in chosen.teacher.state_dict().items()}
+    run(chosen, net)
+    assert all(torch.equal(value, before[name]) for name, value in chosen.teacher.state_dict().items())
+    assert all(parameter.grad is None for parameter in chosen.teacher.parameters())
+    assert not torch.equal(chosen.factors, torch.ones(2)), "the numbers of the stages do learn"
+    own = {id(parameter) for group in chosen.param_groups(net) for parameter in group["params"]}
+    assert own == {id(parameter) for parameter in (*net.parameters(), chosen.factors)}
+
+
+def test_nothing_of_a_step_is_left_in_the_network(method, run):
+    chosen, net = taught(method)
+    run(chosen, net, 1)
+    assert chosen.seen == []
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in net.modules())
+
+
+def test_a_net_without_a_pair_of_stages_is_refused(method):
+    with pytest.raises(TrainError) as caught:
+        taught(method, sizes=(10,))
+    assert str(caught.value) == (
+        "TrainError: network.sizes: 1 hidden layers\n"
+        "  allowed  at least 2 for `lcr`: its loss is on pairs of stages\n  fix      add a hidden layer"
+    )
+
+
+def test_inside_sam_each_pass_has_its_own_stages(method, step, context):
+    torch.manual_seed(3)
+    chosen = method("sam", base={"name": "lcr", "weight": 1.0})
+    net = mlp(NetworkConfig(sizes=(10, 8)), 12, 4, chosen)
+    chosen.prepare(net, 1, 64)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    assert torch.isfinite(step(chosen, net, optimizer, context(net, optimizer)))
+    assert isinstance(chosen.base.factors, nn.Parameter)
