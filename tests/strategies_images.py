@@ -15,15 +15,16 @@ from arbonn.hw.units.acc_pool import AccPool
 from arbonn.hw.units.add_streams import AddStreams
 from arbonn.hw.units.concat import Concat
 from arbonn.hw.units.duplicate_streams import DuplicateStreams
+from arbonn.hw.units.fifo import FIFO
 from arbonn.hw.units.fm_padding import FMPadding
 from arbonn.hw.units.max_pool import MaxPool
+from arbonn.hw.units.mvau import MVAU
 from arbonn.hw.units.shuffle import Shuffle
 from arbonn.hw.units.split import Split
 from arbonn.hw.units.swg import SWG
 from arbonn.hw.units.vvau import VVAU
+from tests.graph_builder import GraphBuilder, Port
 from tests.strategies import draw_divisor, output_of_levels, seeds, types, values
-
-Port = tuple[tuple[int, ...], DataType, int]  # shape, type, lanes
 
 
 def alone(node: Node, streams: dict[str, Port]) -> DataflowGraph:
@@ -140,3 +141,49 @@ UNITS: dict[str, st.SearchStrategy[DataflowGraph]] = {
     "Shuffle": shuffles(),
     "FMPadding": borders(),
 }
+
+
+@st.composite
+def blocks(draw: st.DrawFn) -> DataflowGraph:
+    """An image forked to a windowed branch (SWG behind another unit or not, then a layer or pooling) and a direct one, joined and reduced.
+
+    The direct branch's FIFO holds a frame, so nothing deadlocks; all other streams have any FIFO or none.
+    """
+    random = np.random.default_rng(draw(seeds))
+    dtype, channels = draw(types.filter(lambda t: t.bits <= 4)), draw(st.integers(1, 4))
+    height, width, lanes = draw(st.integers(1, 4)), draw(st.integers(1, 4)), draw_divisor(draw, channels)
+    shape = (height, width, channels)
+    made = GraphBuilder((shape, dtype, lanes))
+
+    def buffered(stream: str) -> str:
+        depth = draw(st.sampled_from([0, 0, 1, 2, 5]))
+        return made.chain(FIFO(f"fifo_{stream}", depth), stream, made.port(stream)) if depth else stream
+
+    forked, direct = made.add(DuplicateStreams("fork"), {"i": buffered("x")}, {"o0": made.port("x"), "o1": made.port("x")})
+    node = SWG("swg", (3, 3), 1, padding=(1, 1, 1, 1), value=dtype.high)
+    node = node.sized(draw(st.sampled_from(node.sizes({"i": made.streams["x"]}))))
+    windows = buffered(made.chain(node, buffered(forked), ((height, width, 9 * channels), dtype, lanes)))
+    kind = draw(st.sampled_from(["MVAU", "MaxPool", "AccPool", "VVAU"]))
+    if kind == "MVAU":
+        unit: Node = MVAU("layer", values(random, datatype("TERNARY"), (channels, 9 * channels)), datatype("TERNARY"), "dot")
+        low, high = unit.accumulator_range(dtype.low, dtype.high, dtype)
+        given = smallest(int(low.min()), int(high.max()))
+    elif kind == "VVAU":
+        unit = VVAU("layer", values(random, datatype("BIPOLAR"), (channels, 9)), datatype("BIPOLAR"), "dot")
+        given = smallest(9 * min(dtype.low, -dtype.high), 9 * max(dtype.high, -dtype.low))
+    else:
+        unit = MaxPool("layer", 9) if kind == "MaxPool" else AccPool("layer", 9)
+        given = dtype if kind == "MaxPool" else smallest(9 * dtype.low, 9 * dtype.high)
+    branch = buffered(made.chain(unit, windows, (shape, given, lanes)))
+    direct = made.chain(FIFO("frame", 2 * height * width * channels), direct, made.port(direct))
+    if given == dtype and draw(st.booleans()):
+        (end,) = made.add(Concat("join"), {"i0": branch, "i1": direct}, {"o": ((height, width, 2 * channels), dtype, lanes)})
+    else:
+        total = smallest(given.low + dtype.low, given.high + dtype.high)
+        (end,) = made.add(AddStreams("join"), {"i0": branch, "i1": direct}, {"o": (shape, total, lanes)})
+    end = buffered(end)
+    whole, joined, _ = made.port(end)
+    if draw(st.booleans()):
+        taps = height * width
+        made.chain(AccPool("mean", taps), end, (whole[-1:], smallest(taps * joined.low, taps * joined.high), lanes))
+    return made.graph()

@@ -30,7 +30,7 @@ class SWG(Node):
     Streams     i: (H, W, C).  o: (OH, OW, KH * KW * C), OH = (H + top + bottom - extent) // stride + 1, extent = dilation * (KH - 1) + 1.
                 Equal lanes, which divide the group; CF = C / lanes. A 1-D signal has H or W of 1.
     Timing      writer: take a word while the buffer has room. reader: for each tap in order: wait until it is there; give it.
-                first_out = words up to the first real tap + 1 (2 if any padding comes first, or the tap is the first word);
+                first_out = 2 (a frame's first tap waits for its first word, and for no more even where it is padded);
                 interval = max(H * W * CF, OH * OW * KH * KW * CF) with enough pixels: no bubble between windows, rows or frames.
                 The least that works, (extent_v - 1) * W + extent_h, is enough for stride 1 with "same" padding and a kernel over 1.
     Stalls      the reader is a rigid pipeline of 1; i waits only while the buffer is full.

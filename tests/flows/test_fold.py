@@ -16,9 +16,16 @@ from arbonn.errors import FitError, FoldingError
 from arbonn.flows.buffers import busy_cycles, interval, size_buffers
 from arbonn.flows.fold import Room, fold, total_cost
 from arbonn.flows.folding import apply_folding, folding_of, port_lanes, read_folding, unbuffered
+from arbonn.hw.datatypes import datatype
 from arbonn.hw.graph import DataflowGraph
+from arbonn.hw.units.acc_pool import AccPool
+from arbonn.hw.units.add_streams import AddStreams
+from arbonn.hw.units.duplicate_streams import DuplicateStreams
 from arbonn.hw.units.fifo import FIFO
+from arbonn.hw.units.mvau import MVAU
+from arbonn.hw.units.swg import SWG
 from arbonn.sim.reference import execute
+from tests.graph_builder import GraphBuilder
 from tests.networks import mlp
 
 NETWORK = mlp((12, 8, 6, 4), "uint3", seed=1)
@@ -64,6 +71,55 @@ def test_buffers_reach_the_busiest_unit_and_none_is_deeper_than_it_must_be(foldi
             fewer = {graph.ports(n)["i"].id: n.depth - (n.id == node.id) for n in graph.nodes if isinstance(n, FIFO)}
             plain = {_plain_id(graph, name): depth for name, depth in fewer.items()}
             assert interval(apply_folding(NETWORK, folding, plain)) > busiest, node.id
+
+
+def residual(size: int, channels: int, rows: int) -> DataflowGraph:
+    """An image's fork: 3x3 convolution and threshold on one branch, nothing on the other; added, then reduced to one pixel."""
+    random, bits = np.random.default_rng(0), datatype("UINT2")
+    shape, wide = (size, size, channels), (size, size, rows)
+    made = GraphBuilder((shape, bits, 1))
+    mvau = MVAU("first", random.choice([-1, 1], (rows, channels)), datatype("BIPOLAR"), thresholds=np.full((rows, 1), channels))
+    start = made.chain(mvau, "x", (wide, datatype("BINARY"), 1))
+    forked, direct = made.add(DuplicateStreams("fork"), {"i": start}, {f"o{k}": made.port(start) for k in range(2)})
+    windows = made.chain(SWG("swg", (3, 3), 2 * size + 3, padding=(1, 1, 1, 1)), forked, ((size, size, 9 * rows), datatype("BINARY"), 1))
+    mvau = MVAU("second", random.choice([-1, 1], (rows, 9 * rows)), datatype("BIPOLAR"), thresholds=np.full((rows, 1), 4 * rows))
+    branch = made.chain(mvau, windows, (wide, datatype("BINARY"), 1))
+    (total,) = made.add(AddStreams("join"), {"i0": branch, "i1": direct}, {"o": (wide, datatype("UINT2"), 1)})
+    made.chain(AccPool("mean", size * size), total, ((rows,), datatype("UINT8"), 1))
+    return made.graph()
+
+
+@pytest.mark.parametrize("folding", [{}, {"second": {"PE": 2, "SIMD": 6}, "swg": {"SIMD": 2}}])
+def test_buffers_of_a_forked_graph_keep_the_rate_and_one_word_less_does_not(folding: dict[str, dict[str, int]]) -> None:
+    plain = residual(5, 2, 4)
+    assert interval(apply_folding(plain, folding)) is None  # without a buffer beside the window, both branches wait for ever
+    graph = size_buffers(plain, folding)
+    busiest = max(busy_cycles(graph).values())
+    assert interval(graph) == busiest
+    depths = {_plain_id(graph, graph.ports(n)["i"].id): n.depth for n in graph.nodes if isinstance(n, FIFO)}
+    assert depths
+    sized = unbuffered(graph)
+    for name in depths:
+        less = interval(apply_folding(sized, folding, {**depths, name: depths[name] - 1}))
+        assert less is None or less > busiest, name
+    swg = sized.node("swg")
+    assert isinstance(swg, SWG)
+    if swg.pixels > swg.sizes(sized.ports(swg))[0]:
+        tighter = sized.with_nodes([swg.sized(swg.pixels - 1) if n is swg else n for n in sized.nodes], sized.streams)
+        assert interval(apply_folding(tighter, folding, depths)) != busiest
+
+
+def test_every_unit_folds_by_its_own_knobs() -> None:
+    graph = residual(3, 2, 4)
+    folding = {"first": {"PE": 4, "SIMD": 2}, "fork": {"PE": 2}, "swg": {"SIMD": 4}, "second": {"PE": 1, "SIMD": 12}, "mean": {"PE": 2}}
+    folded = apply_folding(graph, folding)
+    assert {name: entry for name, entry in folding_of(folded).items() if name in folding} == folding
+    x = np.random.default_rng(0).integers(0, 4, (5, 3, 3, 2))
+    assert_array_equal(execute(folded, {"x": x})["mean_o"], execute(graph, {"x": x})["mean_o"])
+    with pytest.raises(FoldingError, match=r"swg \(SWG\): SIMD = 3 does not divide the 4 inputs"):
+        apply_folding(graph, {"swg": {"SIMD": 3}})
+    found = fold(graph, Room("ice40", 100_000, 100_000, 100), 9 * 12)
+    assert interval(found.graph) == found.interval <= 9 * 12
 
 
 def _plain_id(graph: DataflowGraph, name: str) -> str:

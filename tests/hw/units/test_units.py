@@ -15,7 +15,7 @@ from arbonn.sim.timing import predict
 from arbonn.sim.trace import draw_stalls
 from tests.rtl import run_rtl
 from tests.strategies import chains, seeds, values
-from tests.strategies_images import UNITS
+from tests.strategies_images import UNITS, blocks
 
 IDLE = 20  # cycles watched after the last predicted transfer, for stray ones
 
@@ -46,4 +46,10 @@ def test_a_unit_is_exact(kind: str, data: st.DataObject, frames: int, probabilit
 @settings(max_examples=40, deadline=None)
 @given(graph=chains(), frames=st.integers(1, 4), probability=st.sampled_from([0.0, 0.3, 0.9]), seed=seeds)
 def test_a_chain_is_exact(graph: DataflowGraph, frames: int, probability: float, seed: int) -> None:
+    assert_exact(graph, frames, probability, seed)
+
+
+@settings(max_examples=20, deadline=None)
+@given(graph=blocks(), frames=st.integers(1, 3), probability=st.sampled_from([0.0, 0.3, 0.9]), seed=seeds)
+def test_a_forked_graph_is_exact(graph: DataflowGraph, frames: int, probability: float, seed: int) -> None:
     assert_exact(graph, frames, probability, seed)
