@@ -1,63 +1,38 @@
-"""Builds the first dataflow graph of a network: an MVAU for each linear operator, a Lookup for each region that was evaluated.
+"""Builds the first dataflow graph of a network: a unit for each linear operator, a Lookup for each region that was evaluated.
 
 Lowering by evaluation: accumulators are integers of a known range, so the float function behind a linear operator is evaluated at
-every one of them. `Layer` keeps what those integers mean, for the comparison with the file.
+every one of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from arbonn.errors import LoweringError
-from arbonn.flows.grid import Grid, affine, on_grid
-from arbonn.flows.logits import WIDEST, Logits, integer_logits, keeps_order
-from arbonn.flows.segments import Linear, Region, Segments
+from arbonn.flows.activation import Quantized, append_lookup, append_poolings, directions, edge_values, no_grid, poolings, quantize
+from arbonn.flows.chain import Chain
+from arbonn.flows.grid import affine
+from arbonn.flows.linear import Linear
+from arbonn.flows.logits import WIDEST, integer_logits, keeps_order
+from arbonn.flows.points import Layer, Point
+from arbonn.flows.region import Region
+from arbonn.flows.segments import Segments
+from arbonn.flows.weights import bipolar, integer_weights, matrix_of
 from arbonn.flows.wide import evaluate_steps, thresholds_of
 from arbonn.hw.contract import InputContract
-from arbonn.hw.datatypes import DataType, Integers, smallest
-from arbonn.hw.graph import DataflowGraph, Endpoint, Node, Stream
+from arbonn.hw.datatypes import Integers, datatype, smallest
+from arbonn.hw.graph import DataflowGraph, Endpoint, Stream
+from arbonn.hw.units.acc_pool import AccPool
 from arbonn.hw.units.label_select import LabelSelect
-from arbonn.hw.units.lookup import Lookup
 from arbonn.hw.units.mvau import MVAU
+from arbonn.hw.units.vvau import VVAU
 
 MOST_TABLE = 1 << 22  # levels times channels of a table of activations, 32 MiB; beyond, only its steps are kept (`wide`)
-MOST_VALUES = 1 << 25  # the same for what has to be a table: the input's codes, logits
-WEIGHT_BITS = 8
-
-
-@dataclass(frozen=True, eq=False)
-class Point:
-    """An integer point: the file's `tensor` equals base + step * n, but for `deviation`, where n are the integers on a stream."""
-
-    tensor: str
-    step: float
-    base: float
-    deviation: float
-
-    def integers(self, values: NDArray[np.float32]) -> Integers:
-        """The integers of the file's values."""
-        return np.rint((values.astype(np.float64) - self.base) / self.step).astype(np.int64)
-
-
-@dataclass(frozen=True, eq=False)
-class Layer:
-    """One linear operator and the region behind it, in integers: y = scale * (step * (weights @ n) + base * sum(weights)) + bias."""
-
-    mvau: str
-    linear: Linear
-    weights: Integers
-    scale: NDArray[np.float64]
-    source: Point
-    region: Region
-
-    def exact(self, dot: Integers) -> NDArray[np.float64]:
-        """The linear operator's real result for integer dot products (..., MH), in float64."""
-        point = self.source
-        return self.scale * (point.step * dot + point.base * self.weights.sum(axis=1)) + self.linear.bias
+MOST_VALUES = 1 << 25  # the same for what has to be a table: the input's codes, logits, what is pooled
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,140 +47,165 @@ class Built:
     notes: tuple[str, ...]
 
 
-@dataclass
-class _Chain:
-    """Nodes and streams as they are appended to the end of a chain."""
-
-    nodes: list[Node] = field(default_factory=list)
-    streams: list[Stream] = field(default_factory=list)
-
-    def append(self, node: Node, shape: tuple[int, ...], dtype: DataType) -> None:
-        self.streams[-1] = replace(self.streams[-1], sink=Endpoint(node.id, "i"))
-        self.nodes.append(node)
-        self.streams.append(Stream(f"{node.id}_o", shape, dtype, 1, source=Endpoint(node.id, "o")))
-
-    def lookup(self, grid: Integers, dtype: DataType, low: int, region: Region) -> None:
-        """A Lookup of values (levels, channels); one row where all channels agree."""
-        table = grid.T[:1] if (grid == grid[:, :1]).all() else grid.T
-        number = sum(isinstance(n, Lookup) for n in self.nodes)
-        origin = tuple(n.name for n in region.nodes)
-        self.append(Lookup(f"lookup_{number}", np.ascontiguousarray(table), low, origin=origin), self.streams[-1].shape, dtype)
-
-
 def build(segments: Segments, contract: InputContract, outputs: str, widest: int = WIDEST) -> Built:
     """The graph of a network's segments; `outputs` is `both`, `logits` or `label`. Raises LoweringError where values are on no grid."""
     front = segments.regions[0]
-    channels = front.network.elements(front.start)
-    chain = _Chain(streams=[Stream("x", (channels,), contract.dtype, 1)])
-    points, layers = [_front(chain, front, contract, segments.linears[0])], []
+    chain = Chain(Stream("x", front.shape, contract.dtype, 1))
+    points, layers = [_front(chain, front, contract, segments.linears[0])], list[Layer]()
     scale, notes = "", list[str]()
-    for k, (linear, region) in enumerate(zip(segments.linears, segments.regions[1:], strict=True)):
-        weights, alpha = integer_weights(linear)
-        layer = Layer(f"mvau_{k}", linear, weights, alpha, points[-1], region)
+    for linear, region, after in zip(segments.linears, segments.regions[1:], [*segments.linears[1:], None], strict=True):
+        layer = _layer(chain, linear, points[-1], region, last=after is None)
         layers.append(layer)
-        if k + 1 < len(segments.linears):
-            _mvau(chain, layer, bipolar(weights))
-            grid = _activation(chain, layer, segments.linears[k + 1].node)
-            points.append(Point(region.end, grid.step, grid.base, grid.deviation))
+        if after is not None:
+            points.append(_activation(chain, layer, after))
         else:
-            scale, note = _logits(chain, layer, widest)
-            notes += note
+            scale, notes = _logits(chain, layer, widest)
     if segments.tail is not None:
         axis = "the greatest logit's class is `label`" if segments.tail.op_type == "ArgMax" else "it keeps the order of the logits"
         notes.append(f"{segments.tail.name} ({segments.tail.op_type}) is left to the host: {axis}")
+    chain.vector()
     _ends(chain, outputs, (segments.tail.name,) if segments.tail is not None else ())
     return Built(
         DataflowGraph(tuple(chain.nodes), tuple(chain.streams), contract), front, tuple(layers), tuple(points), scale, tuple(notes)
     )
 
 
-def _front(chain: _Chain, front: Region, contract: InputContract, first: Linear) -> Point:
+def _front(chain: Chain, front: Region, contract: InputContract, first: Linear) -> Point:
     """The first integer point: the codes themselves where their values are affine in them, else what a Lookup makes of them."""
-    codes, channels = contract.codes(), chain.streams[0].shape[0]
+    codes, channels = contract.codes(), chain.last.shape[-1]
     _refuse_large(len(codes), channels, first.node)
-    values = front.evaluate(np.broadcast_to(contract.values(codes)[:, None], (len(codes), channels)))
-    straight = affine(values, codes)
-    if straight is not None:
-        return Point(front.end, *straight)
-    grid = _grid(values, first.node)
-    low = int(codes[0])
-    integers = grid.integers if contract.dtype.name != "BIPOLAR" else grid.integers[[0, 0, 1]]  # 0 is no code: never looked up
-    chain.lookup(integers, grid.dtype, low, front)
-    return Point(front.end, grid.step, grid.base, grid.deviation)
-
-
-def integer_weights(linear: Linear) -> tuple[Integers, NDArray[np.float64]]:
-    """Integers and a scale for each row with weights = scale * integers. Raises LoweringError for rows on no grid of few bits."""
-    weights, scale = np.zeros(linear.weights.shape, np.int64), np.zeros(len(linear.weights))
-    for row, values in enumerate(linear.weights):
-        magnitudes = np.abs(values)
-        if magnitudes.max() - magnitudes.min() <= 2.0**-22 * magnitudes.max() and magnitudes.max() > 0:
-            weights[row], scale[row] = np.where(values > 0, 1, -1), magnitudes.mean()
-            continue
-        grid = on_grid(values, based=False)
-        if grid is None or smallest(int(grid.integers.min()), int(grid.integers.max())).bits > WEIGHT_BITS:
-            raise LoweringError(
-                linear.node,
-                found=f"row {row} has {len(np.unique(values))} weights that are no small integers times one scale",
-                allowed=f"one magnitude a row (bipolar), or integers of at most {WEIGHT_BITS} bits times one scale a row",
-                fix="train with quantized weights",
-            )
-        weights[row], scale[row] = grid.integers, grid.step
-    if (np.abs(weights[scale != 0]) == 1).all():
-        weights[(weights == 0).all(axis=1)] = 1  # a row of zeros beside bipolar ones: any sign, its scale is zero
-        scale[(linear.weights == 0).all(axis=1)] = 0.0
-    return weights, scale
-
-
-def bipolar(weights: Integers) -> str:
-    """The accumulator's domain that weights allow: popcount for bipolar ones."""
-    return "popcount" if (np.abs(weights) == 1).all() else "dot"
-
-
-def _mvau(chain: _Chain, layer: Layer, domain: str) -> MVAU:
-    kind = "BIPOLAR" if (np.abs(layer.weights) == 1).all() else ""
-    low, high = int(layer.weights.min()), int(layer.weights.max())
-    dtype = Grid(np.array([-1, 1]), 1.0, 0.0, 0.0).dtype if kind else smallest(low, high)
-    node = MVAU(layer.mvau, layer.weights, dtype, domain, origin=(layer.linear.node,))
-    source = chain.streams[-1].dtype
-    least, most = node.accumulator_range(source.low, source.high, source)
-    chain.append(node, (node.rows,), smallest(int(least.min()), int(most.max())))
-    return node
-
-
-def _activation(chain: _Chain, layer: Layer, after: str) -> Grid:
-    """The region behind the MVAU at the chain's end, as a Lookup; as thresholds in the MVAU where a table would be too large."""
-    node, source = chain.nodes[-1], chain.streams[-2].dtype
-    assert isinstance(node, MVAU)
-    levels, start = _levels(node, layer, source)
-    if len(levels) * node.rows <= MOST_TABLE:
-        grid = _grid(layer.region.evaluate(start(levels)), after)
-        chain.lookup(grid.integers, grid.dtype, int(levels[0]), layer.region)
-        return grid
-    steps = evaluate_steps(layer.region, start, int(levels[0]), int(levels[-1]), layer.linear.node)
-    totals = ((1 << source.bits) - 1) * node.columns if node.domain == "popcount" else 0
-    found = thresholds_of(steps, totals, layer.linear.node)
+    start = np.broadcast_to(contract.values(codes)[:, None], (len(codes), channels))
+    found = _codes(front, contract, start, first)
     if found is None:
-        raise _no_grid(len(np.unique(steps.values)), after)
-    weights = np.where(found.falls[:, None], -node.weights, node.weights)
-    origin = (*node.origin, *(n.name for n in layer.region.nodes))
-    kind = node.weight_dtype if node.domain == "popcount" else smallest(int(weights.min()), int(weights.max()))
-    chain.nodes[-1] = replace(node, weights=weights, weight_dtype=kind, thresholds=found.thresholds, offset=found.offset, origin=origin)
-    dtype = found.grid.dtype
-    if dtype.name != "BIPOLAR":  # a constant row of all ones still needs room for its one threshold
-        dtype = smallest(found.offset, found.offset + found.thresholds.shape[1])
-    chain.streams[-1] = replace(chain.streams[-1], dtype=dtype)
-    return found.grid
+        found = quantize(front, start, first.node, first.pads)
+        low = int(codes[0])
+        integers = found.integers if contract.dtype.name != "BIPOLAR" else found.integers[[0, 0, 1]]  # 0 is no code: never looked up
+        append_lookup(chain, front, replace(found, integers=integers), low)
+    edge = append_poolings(chain, front, found)
+    return Point(front.end, found.step, found.base, found.deviation, front.orders[front.end], edge)
 
 
-def _levels(node: MVAU, layer: Layer, source: DataType) -> tuple[Integers, Callable[[Integers], NDArray[np.float32]]]:
-    """Every accumulator of an MVAU, and the floats (levels, MH) that accumulators stand for; what a row never reaches is held."""
-    low, high = node.accumulator_range(source.low, source.high, source)
+def _codes(front: Region, contract: InputContract, start: NDArray[np.float32], first: Linear) -> Quantized | None:
+    """The codes as integers of their values, where these are affine in them, poolings do not turn them and padding is a code."""
+    codes = contract.codes()
+    *traced, values = front.trace(start, [*(s.source for s in poolings(front)), front.end])
+    straight = affine(values, codes)
+    if straight is None:
+        return None
+    step, base, deviation = straight
+    integers = np.broadcast_to(codes[:, None], values.shape)
+    mirrored = directions(front, traced, integers)
+    exact = [(value - base) / step for value in (*edge_values(front, values.shape[1], first.node), *([0.0] if first.pads else []))]
+    borders = [round(value) for value in exact]
+    ternary = contract.dtype.name == "BIPOLAR" and not mirrored  # an SWG makes it TERNARY where it pads by 0
+    allowed = datatype("TERNARY") if ternary else contract.dtype
+    if any(abs(e - b) > 2.0**-18 for e, b in zip(exact, borders, strict=True)) or not allowed.allows(np.array(borders, np.int64)):
+        return None
+    if any(m.any() for m in mirrored):
+        return None
+    zero = borders.pop() if first.pads else int(codes[0])
+    return Quantized(integers, step, base, deviation, zero, tuple(borders), mirrored)
+
+
+def _layer(chain: Chain, linear: Linear, source: Point, region: Region, last: bool) -> Layer:
+    """The units of a linear operator, up to the one that accumulates."""
+    before = len(chain.nodes)
+    chain.linear_windows(linear, source.zero, source.edge)
+    if linear.sums:
+        weights, alpha = np.ones(linear.weights.shape, np.int64), linear.weights[:, 0]
+        assert linear.window is not None
+        dtype = chain.last.dtype
+        chain.acc_pool(linear, smallest(linear.window.taps * dtype.low, linear.window.taps * dtype.high))
+    else:
+        weights, alpha = integer_weights(linear)
+        # Popcounts of few-bit inputs differ between rows by a constant: as logits they do not compare.
+        domain = "dot" if last and chain.last.dtype.name != "BIPOLAR" else bipolar(weights)
+        _weighted(chain, linear, weights, domain)
+    return Layer(chain.nodes[-1].id, chain.nodes[before].id, linear, weights, alpha, source, region)
+
+
+def _weighted(chain: Chain, linear: Linear, weights: Integers, domain: str) -> None:
+    """An MVAU, or a VVAU for a depth-wise operator."""
+    kind = datatype("BIPOLAR") if (np.abs(weights) == 1).all() else smallest(int(weights.min()), int(weights.max()))
+    node = (VVAU if linear.depthwise else MVAU)(
+        chain.name("vvau" if linear.depthwise else "mvau"), weights, kind, domain, origin=(linear.node,)
+    )
+    source = chain.last.dtype
+    least, most = matrix_of(node).accumulator_range(source.low, source.high, source)
+    chain.append(node, linear.after, smallest(int(least.min()), int(most.max())))
+
+
+@dataclass(frozen=True, eq=False)
+class _Levels:
+    """Every accumulator of a layer's unit, `levels`; a row reaches low .. high of them; `start`: the floats (levels, MH) they stand for."""
+
+    levels: Integers
+    low: Integers
+    high: Integers
+    start: Callable[[Integers], NDArray[np.float32]]
+
+
+def _levels(chain: Chain, layer: Layer) -> _Levels:
+    """Of the layer's unit at the chain's end. Where a row never reaches a level its nearest one is held."""
+    node, source = chain.nodes[-1], chain.streams[-2].dtype
+    if isinstance(node, AccPool):
+        taps, rows = node.taps, len(layer.weights)
+        low, high = np.full(rows, taps * source.low), np.full(rows, taps * source.high)
+
+        def dot(acc: Integers) -> Integers:
+            return acc
+    else:
+        assert isinstance(node, MVAU | VVAU)
+        matrix = matrix_of(node)
+        low, high = matrix.accumulator_range(source.low, source.high, source)
+
+        def dot(acc: Integers) -> Integers:
+            return matrix.to_dot(acc, source)
 
     def start(levels: Integers) -> NDArray[np.float32]:
-        return layer.exact(node.to_dot(levels[:, None].clip(low, high), source)).astype(np.float32)
+        return layer.exact(dot(levels[:, None].clip(low, high))).astype(np.float32)
 
-    return np.arange(low.min(), high.max() + 1), start
+    return _Levels(np.arange(low.min(), high.max() + 1), low, high, start)
+
+
+def _activation(chain: Chain, layer: Layer, after: Linear) -> Point:
+    """The region behind the unit at the chain's end, as a Lookup; as thresholds in the unit where a table would be too large."""
+    region, every = layer.region, _levels(chain, layer)
+    size, pooled = len(every.levels) * len(layer.weights), bool(poolings(region))
+    table = pooled or isinstance(chain.nodes[-1], AccPool)
+    if table:
+        _refuse_large(len(every.levels), len(layer.weights), layer.linear.node)
+    if table or size <= MOST_TABLE:
+        found = quantize(region, every.start(every.levels), after.node, after.pads)
+        append_lookup(chain, region, found, int(every.levels[0]))
+        edge = append_poolings(chain, region, found)
+        return Point(region.end, found.step, found.base, found.deviation, region.orders[region.end], edge)
+    return _thresholds(chain, layer, every, after)
+
+
+def _thresholds(chain: Chain, layer: Layer, every: _Levels, after: Linear) -> Point:
+    """The region as thresholds in the layer's own unit."""
+    region, node, source = layer.region, chain.nodes[-1], chain.streams[-2].dtype
+    where = layer.linear.node
+    assert isinstance(node, MVAU | VVAU)
+    steps = evaluate_steps(region, every.start, int(every.levels[0]), int(every.levels[-1]), where)
+    totals = ((1 << source.bits) - 1) * matrix_of(node).columns if node.domain == "popcount" else 0
+    edges = edge_values(region, len(layer.weights), after.node)
+    found = thresholds_of(steps, totals, where, [*edges, *([0.0] if after.pads else [])])
+    if found is None:
+        raise no_grid(len(np.unique(steps.values)), after.node, bool(edges) or after.pads)
+    weights = np.where(found.falls[:, None], -node.weights, node.weights)
+    origin = (*node.origin, *(n.name for n in region.nodes))
+    kind = node.weight_dtype if node.domain == "popcount" else smallest(int(weights.min()), int(weights.max()))
+    chain.nodes[-1] = replace(node, weights=weights, weight_dtype=kind, thresholds=found.thresholds, offset=found.offset, origin=origin)
+    dtype, borders = found.grid.dtype, found.extra[: len(edges)]
+    if len(set(borders)) > 1 or (dtype.name == "BIPOLAR" and any(abs(n) > 1 for n in found.extra)):
+        raise no_grid(len(np.unique(steps.values)), after.node, padded=True)
+    if dtype.name != "BIPOLAR":  # a constant row of all ones still needs room for its one threshold
+        dtype = smallest(min((found.offset, *found.extra)), max((found.offset + found.thresholds.shape[1], *found.extra)))
+    chain.streams[-1] = replace(chain.last, dtype=dtype)
+    grid = found.grid
+    return Point(region.end, grid.step, grid.base, grid.deviation, region.orders[region.end], borders[0] if borders else 0)
 
 
 def _refuse_large(levels: int, channels: int, where: str) -> None:
@@ -218,38 +218,20 @@ def _refuse_large(levels: int, channels: int, where: str) -> None:
         )
 
 
-def _grid(values: NDArray[np.float32], where: str) -> Grid:
-    grid = on_grid(values)
-    if grid is None:
-        raise _no_grid(len(np.unique(values)), where)
-    return grid
-
-
-def _no_grid(values: int, where: str) -> LoweringError:
-    return LoweringError(
-        where,
-        found=f"an input that takes {values} values on no common grid",
-        allowed="a quantized input: integers times one scale for all channels",
-        fix="put a quantizer with one scale in front of it",
-    )
-
-
-def _logits(chain: _Chain, layer: Layer, widest: int) -> tuple[str, list[str]]:
+def _logits(chain: Chain, layer: Layer, widest: int) -> tuple[str, list[str]]:
     """The last layer: its accumulators where they order the classes as the float logits do, else a table of fixed-point numbers."""
-    domain = bipolar(layer.weights)
-    if chain.streams[-1].dtype.name != "BIPOLAR":
-        domain = "dot"  # popcounts of few-bit inputs differ between rows by a constant: they do not compare
-    node = _mvau(chain, layer, domain)
-    source = chain.streams[-2].dtype
-    levels, start = _levels(node, layer, source)
-    _refuse_large(len(levels), node.rows, layer.linear.node)
-    values = layer.region.evaluate(start(levels))
-    low, high = node.accumulator_range(source.low, source.high, source)
-    reachable = (levels[:, None] >= low) & (levels[:, None] <= high)
-    if keeps_order(values, np.broadcast_to(levels[:, None], values.shape), reachable):
+    region, every = layer.region, _levels(chain, layer)
+    pooled = poolings(region)
+    if pooled:
+        raise LoweringError(pooled[0].node, found="a maximum of logits", allowed="poolings between layers; averages anywhere")
+    _refuse_large(len(every.levels), len(layer.weights), layer.linear.node)
+    values = region.evaluate(every.start(every.levels))
+    reachable = (every.levels[:, None] >= every.low) & (every.levels[:, None] <= every.high)
+    if keeps_order(values, np.broadcast_to(every.levels[:, None], values.shape), reachable):
         return "accumulator", []
-    logits: Logits = integer_logits(values, reachable, layer.linear.node, widest)
-    chain.lookup(logits.integers, smallest(int(logits.integers.min()), int(logits.integers.max())), int(levels[0]), layer.region)
+    logits = integer_logits(values, reachable, layer.linear.node, widest)
+    low, high = int(logits.integers.min()), int(logits.integers.max())
+    chain.lookup(logits.integers, smallest(low, high), int(every.levels[0]), tuple(n.name for n in region.nodes))
     if logits.fraction is None:
         return "rank", [
             f"{layer.linear.node}: logits are ranks of the float ones"
@@ -258,15 +240,16 @@ def _logits(chain: _Chain, layer: Layer, widest: int) -> tuple[str, list[str]]:
     return f"2^{-logits.fraction}", []
 
 
-def _ends(chain: _Chain, outputs: str, origin: tuple[str, ...]) -> None:
+def _ends(chain: Chain, outputs: str, origin: tuple[str, ...]) -> None:
     """Names the outputs: `logits`, `label` or both."""
-    last = chain.streams[-1]
+    last = chain.last
     if outputs == "logits":
         chain.streams[-1] = replace(last, id="logits")
         return
     select = LabelSelect("label_select_0", logits=outputs == "both", origin=origin)
     chain.streams[-1] = replace(last, sink=Endpoint(select.id, "i"))
     chain.nodes.append(select)
-    chain.streams.append(Stream("label", (1,), smallest(0, last.shape[0] - 1), 1, source=Endpoint(select.id, "label")))
+    kind = smallest(0, last.shape[0] - 1)
+    chain.streams.append(Stream("label", (1,), kind, 1, source=Endpoint(select.id, "label")))
     if outputs == "both":
         chain.streams.append(Stream("logits", last.shape, last.dtype, 1, source=Endpoint(select.id, "logits")))

@@ -33,7 +33,7 @@ class LowerOptions:
     input         the input contract as text (`uint8,scale=1/255`), None: what the file says.    input_table  a .npy file of values.
     outputs       what leaves the accelerator.
     logits        fixed point (a power of two times the file's), or ranks (only their order, in fewer bits).
-    samples       frames compared with QONNX: codes (frames, ...), or how many to draw with `seed` from the contract's range.
+    samples       frames compared with QONNX: codes (frames, ...), NCHW or flat, or how many to draw with `seed` from the contract's range.
     """
 
     input: str | None = None
@@ -76,7 +76,7 @@ def lower(model: Path, options: LowerOptions | None = None) -> Lowered:
         "passes": ", ".join(p.name for p in options.passes),
     } | {f"model_{k.removeprefix('arbonn.')}": v for k, v in network.metadata.items() if k.startswith("arbonn.")}
     graph = run_passes(replace(built.graph, provenance=provenance), options.passes)
-    frames, source = _frames(found.contract, network.elements(network.input), options, network.name)
+    frames, source = _frames(graph, options, network.name)
     verification = verify(graph, built, frames)
     return Lowered(graph, found.contract, found.source, built.notes, verification, source, time.perf_counter() - began, built)
 
@@ -90,10 +90,14 @@ def drawn_frames(contract: InputContract, channels: int, count: int, seed: int) 
     return np.concatenate([extremes, random.choice(codes, (count - len(extremes), channels))]).astype(np.int64)
 
 
-def _frames(contract: InputContract, channels: int, options: LowerOptions, name: str) -> tuple[Integers, str]:
+def _frames(graph: DataflowGraph, options: LowerOptions, name: str) -> tuple[Integers, str]:
+    """Codes (frames, *shape) in the order of the graph's input, and where they come from."""
+    contract, shape, elements = graph.contract, graph.inputs[0].shape, graph.inputs[0].elements
     if isinstance(options.samples, int):
-        return drawn_frames(contract, channels, options.samples, options.seed), f"{options.samples} drawn with seed {options.seed}"
+        drawn = drawn_frames(contract, elements, options.samples, options.seed)
+        return drawn.reshape(-1, *shape), f"{options.samples} drawn with seed {options.seed}"
     given = np.asarray(options.samples)
-    if given.ndim < 2 or given.shape[0] == 0 or given[0].size != channels:
-        raise LoweringError(name, found=f"samples of shape {given.shape}", allowed=f"(frames, ...) with {channels} codes a frame")
-    return contract.encode(given.reshape(len(given), -1), "samples"), f"{len(given)} given"
+    if given.ndim < 2 or given.shape[0] == 0 or given[0].size != elements:
+        raise LoweringError(name, found=f"samples of shape {given.shape}", allowed=f"(frames, ...) with {elements} codes a frame")
+    codes = contract.encode(given.reshape(len(given), shape[-1], *shape[:-1]), "samples")
+    return np.ascontiguousarray(np.moveaxis(codes, 1, -1)), f"{len(given)} given"

@@ -60,12 +60,19 @@ class Network:
         """Runs `nodes` on values (batch, ...) of tensor `start`, for any batch size; all tensors by name."""
         tensors: dict[str, Array] = {start: values.reshape(-1, *self.shapes[start][1:])}
         for node in nodes:
-            if node.op_type in SHAPE:  # a Reshape's constant may hold the file's own batch size; the order of elements is kept
-                tensors[node.output[0]] = tensors[node.input[0]].reshape(-1, *self.shapes[node.output[0]][1:])
+            if node.op_type in SHAPE:
+                tensors[node.output[0]] = self.reshaped(node, tensors[node.input[0]])
             else:
                 inputs = {name: tensors[name] if name in tensors else self.constants[name] for name in node.input if name}
                 tensors.update(run_node(node, inputs, self.opset, self.ir_version))
         return tensors
+
+    def reshaped(self, node: onnx.NodeProto, values: Array) -> Array:
+        """What a shape operator makes of values (batch, ...), for any batch size: a Reshape's constant may hold the file's own."""
+        if node.op_type == "Transpose":
+            perm = next((list(a.ints) for a in node.attribute if a.name == "perm"), list(range(values.ndim))[::-1])
+            return values.transpose(perm)
+        return values.reshape(-1, *self.shapes[node.output[0]][1:])
 
     def execute(self, values: Array) -> dict[str, Array]:
         """QONNX's own execution of the network on values (samples, ...): every tensor that depends on the input, by name."""

@@ -1,7 +1,7 @@
-"""Which ONNX and QONNX operators lower, and why: by what they do to the elements of a vector, never by pattern.
+"""Which ONNX and QONNX operators lower, and why: by what they do to the elements of a tensor, never by pattern.
 
-Element-wise operators are evaluated, whatever they compute; shape operators must keep the order of the elements; linear operators
-become units; a tail operator may only follow the logits, whose order it keeps.
+Element-wise operators are evaluated, whatever they compute; shape operators move elements, which costs nothing (`layout`); linear
+operators become units; spatial ones are units too, or borders of those; a tail operator may only follow the logits, whose order it keeps.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ ELEMENTWISE = {
 }
 QUANTIZERS = ("BipolarQuant", "IntQuant", "MultiThreshold", "Quant", "QuantizeLinear", "Trunc")
 SHAPE = ("Flatten", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
-LINEAR = ("Gemm", "MatMul")
+SUMS = ("AveragePool", "GlobalAveragePool", "ReduceMean")  # of each channel by itself, divided afterwards
+LINEAR = ("Conv", "Gemm", "MatMul", *SUMS)
+MAXIMA = ("GlobalMaxPool", "MaxPool")  # these and Pad change places with what is element-wise, wherever the file has them
+SPATIAL = (*MAXIMA, "Pad")
 TAIL = ("ArgMax", "LogSoftmax", "Softmax")
 
-OPERATORS = tuple(sorted((*ELEMENTWISE, *SHAPE, *LINEAR, *TAIL)))
+OPERATORS = tuple(sorted((*ELEMENTWISE, *SHAPE, *SPATIAL, *LINEAR, *TAIL)))

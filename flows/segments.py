@@ -1,8 +1,6 @@
-"""Cuts a network at its linear operators: what lies between two of them is one element-wise function for each channel.
+"""Cuts a network at its linear operators: what lies between two of them is one function of an integer for each channel.
 
-    input --region--> linear --region--> linear --region--> logits (--tail)
-
-A region is never matched against patterns; it is evaluated at every value its start can take.
+input --region--> linear --region--> linear --region--> logits (--tail)
 """
 
 from __future__ import annotations
@@ -11,39 +9,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 
 from arbonn.errors import LoweringError
-from arbonn.flows.network import Array, Network
-from arbonn.flows.operators import ELEMENTWISE, LINEAR, QUANTIZERS, SHAPE, TAIL
+from arbonn.flows.layout import image_order
+from arbonn.flows.linear import Linear, linear_of
+from arbonn.flows.network import Network
+from arbonn.flows.operators import ELEMENTWISE, LINEAR, SHAPE, SPATIAL, SUMS, TAIL
+from arbonn.flows.region import CHUNK, Region, RegionBuilder
+from arbonn.hw.datatypes import Integers
 
-CHUNK = 1 << 20  # values evaluated at once: bounds memory whatever the number of levels
-
-
-@dataclass(frozen=True, eq=False)
-class Region:
-    """The element-wise nodes from tensor `start` to tensor `end`, of equally many elements."""
-
-    network: Network
-    start: str
-    end: str
-    nodes: tuple[onnx.NodeProto, ...]
-
-    def evaluate(self, values: Array) -> NDArray[np.float32]:
-        """Values (levels, channels) at `start` to those at `end`, by the file's own operators."""
-        rows = max(1, CHUNK // max(1, values.shape[1]))
-        parts = [values[k : k + rows].astype(np.float32) for k in range(0, len(values), rows)]
-        results = [self.network.evaluate(self.nodes, self.start, part)[self.end].reshape(len(part), -1) for part in parts]
-        return np.concatenate(results).astype(np.float32)
-
-
-@dataclass(frozen=True, eq=False)
-class Linear:
-    """y = weights @ x + bias, as in the file: weights (MH, MW) and bias (MH,) in float64, with a Gemm's factors multiplied in."""
-
-    node: str
-    weights: NDArray[np.float64]
-    bias: NDArray[np.float64]
+__all__ = ["CHUNK", "Linear", "Region", "Segments", "cut"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,27 +33,33 @@ class Segments:
 def cut(network: Network) -> Segments:
     """The segments of a network. Raises one LoweringError that names every node which mixes elements in a way that does not lower."""
     problems: list[tuple[onnx.NodeProto, str]] = []
-    regions, linears, tail = [], [], None
-    start, nodes, alive = network.input, list[onnx.NodeProto](), {network.input}
+    regions, linears, tail = list[Region](), list[Linear](), None
+    builder, alive = RegionBuilder(network, network.input, *_front(network)), {network.input}
     for node in network.nodes:
         outside = [i for i in network.dynamic(node) if i not in alive]
         if outside:
             problems.append((node, f"takes {outside[0]!r} from another branch"))
+            builder.restart(node, *_fresh(network, node.output[0]))
         elif tail is not None:
             problems.append((node, f"follows {tail.op_type}, which only the end of a network may be"))
         elif node.op_type in TAIL:
             tail = node
         elif node.op_type in LINEAR:
-            reason = _linear_problem(network, node)
-            problems += [(node, reason)] if reason else []
-            if not reason:
-                linears.append(_linear(network, node))
-            regions.append(_region(network, start, node.input[0], nodes))
-            start, nodes, alive = node.output[0], [], set()
+            source = network.dynamic(node)[0]
+            found = linear_of(network, node, builder.after, builder.orders[source])
+            regions.append(builder.finish(source))
+            if isinstance(found, Linear):
+                linears.append(found)
+                builder = RegionBuilder(network, node.output[0], found.after, found.order)
+            else:
+                problems.append((node, found))
+                builder = RegionBuilder(network, node.output[0], *_fresh(network, node.output[0]))
+            alive = set()
         else:
-            reason = _shape_problem(network, node) if node.op_type in SHAPE else _elementwise_problem(network, node)
-            problems += [(node, reason)] if reason else []
-            nodes.append(node)
+            reason = builder.add(node)
+            if reason:
+                problems.append((node, reason))
+                builder.restart(node, *_fresh(network, node.output[0]))
         alive.update(node.output)
     if problems:
         listed = "; ".join(f"{node.name} ({node.op_type}) {reason}" for node, reason in problems)
@@ -89,70 +70,57 @@ def cut(network: Network) -> Segments:
             fix="export the network without these nodes",
         )
     if not linears:
-        raise LoweringError(network.name, found="no linear layer", allowed="networks with at least one MatMul or Gemm by constant weights")
-    regions.append(_region(network, start, tail.input[0] if tail is not None else network.output, nodes))
+        raise LoweringError(
+            network.name, found="no linear layer", allowed="networks with at least one Conv, MatMul or Gemm by constant weights"
+        )
+    regions.append(builder.finish(tail.input[0] if tail is not None else network.output))
+    _refuse_unordered(regions[-1])
     return Segments(tuple(regions), tuple(linears), tail)
 
 
-def _region(network: Network, start: str, end: str, nodes: list[onnx.NodeProto]) -> Region:
-    """Only the nodes that `end` needs."""
-    needed, kept = {end}, []
-    for node in reversed(nodes):
-        if needed & set(node.output):
-            needed.update(node.input)
-            kept.append(node)
-    return Region(network, start, end, tuple(kept[::-1]))
+def _refuse_unordered(last: Region) -> None:
+    order = last.orders[last.end].reshape(-1)
+    if not np.array_equal(order, np.arange(last.after[-1])):
+        found = f"logits of shape {last.network.shapes[last.end]}"
+        raise LoweringError(last.network.name, found=found, allowed="one number a class, in the order of the last layer's rows")
 
 
-def _linear_problem(network: Network, node: onnx.NodeProto) -> str:
-    if network.dynamic(node) != [node.input[0]]:
-        return "has weights that are not constant, or as its first operand"
-    shape = network.shapes[node.input[0]]
-    weights = network.constants[node.input[1]]
-    attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-    if attributes.get("transA", 0) or weights.ndim != 2:
-        return f"multiplies by weights of shape {weights.shape}" if weights.ndim != 2 else "transposes its input"
-    if np.prod(shape[1:-1], dtype=int) != 1:
-        return f"works on an input of shape {shape}: only (batch, features) lowers"
-    if len(node.input) > 2 and node.input[2] and network.constants[node.input[2]].size not in (1, network.shapes[node.output[0]][-1]):
-        return "adds a bias that is not one value a row"
-    return ""
+def _front(network: Network) -> tuple[tuple[int, ...], Integers]:
+    """The frame of the input's stream, and the order of the file's input on it: an image where the first layer takes one."""
+    shape = network.shapes[network.input]
+    indices = {network.input: np.arange(network.elements(network.input)).reshape(shape[1:])}
+    for node in network.nodes:
+        source = network.dynamic(node)[0]
+        if source not in indices or network.shapes[node.output[0]][0] != shape[0]:
+            break
+        index = indices[source]
+        if node.op_type in ("Conv", *SUMS, *SPATIAL):
+            if index.ndim not in (2, 3):
+                break
+            frame, order = _image(index.shape)
+            places = np.empty(index.size, np.int64)
+            places[index.reshape(-1)] = order.reshape(-1)
+            return frame, places.reshape(shape[1:])
+        if node.op_type not in (*SHAPE, *ELEMENTWISE):
+            break
+        try:
+            moved = network.reshaped(node, index[None])[0] if node.op_type in SHAPE else index
+        except ValueError:  # a Transpose of the batch: `cut` says so
+            break
+        indices[node.output[0]] = moved
+    elements = network.elements(network.input)
+    return (elements,), np.arange(elements).reshape(shape[1:])
 
 
-def _linear(network: Network, node: onnx.NodeProto) -> Linear:
-    attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-    weights = network.constants[node.input[1]].astype(np.float64)
-    rows = weights if attributes.get("transB", 0) else weights.T
-    bias = np.zeros(len(rows))
-    if len(node.input) > 2 and node.input[2]:
-        bias = bias + attributes.get("beta", 1.0) * network.constants[node.input[2]].astype(np.float64).reshape(-1)
-    return Linear(node.name, rows * attributes.get("alpha", 1.0), bias)
+def _image(shape: tuple[int, ...]) -> tuple[tuple[int, int, int], Integers]:
+    frame = (shape[1], shape[2], shape[0]) if len(shape) == 3 else (1, shape[1], shape[0])
+    return frame, image_order(frame, axes=len(shape) - 1)
 
 
-def _shape_problem(network: Network, node: onnx.NodeProto) -> str:
-    before, after = network.shapes[node.input[0]], network.shapes[node.output[0]]
-    if len(after) < 2 or after[0] != before[0]:
-        return f"turns shape {before} into {after}: the batch must stay the first axis"
-    if node.op_type == "Transpose":
-        perm = next((list(a.ints) for a in node.attribute if a.name == "perm"), list(range(len(before)))[::-1])
-        order = np.arange(network.elements(node.input[0])).reshape(1, *before[1:])
-        if perm[0] != 0 or not np.array_equal(order.transpose(perm).reshape(-1), order.reshape(-1)):
-            return "changes the order of the elements"
-    return ""
-
-
-def _elementwise_problem(network: Network, node: onnx.NodeProto) -> str:
-    dynamic = network.dynamic(node)
-    shape = network.shapes[node.output[0]]
-    if node.op_type not in ELEMENTWISE:
-        return "does not lower"
-    if any(network.shapes[i] != shape for i in dynamic):
-        return f"turns shape {network.shapes[dynamic[0]]} into {shape}"
-    if node.op_type in (*QUANTIZERS, "BatchNormalization", "DequantizeLinear", "Clip") and dynamic != [node.input[0]]:
-        return "has parameters that depend on the network's input"
-    aligned = [network.constants[i].shape for i in node.input if i in network.constants and node.op_type != "MultiThreshold"]
-    if any(len(s) == len(shape) and s[0] != 1 for s in aligned):
-        return "has constants that differ within a batch"
-    if node.op_type == "BatchNormalization" and any(a.name == "training_mode" and a.i for a in node.attribute):
-        return "is in training mode"
-    return ""
+def _fresh(network: Network, tensor: str) -> tuple[tuple[int, ...], Integers]:
+    """A frame and an order for a tensor behind a problem, so that the search for further problems goes on."""
+    shape = network.shapes[tensor][1:]
+    if len(shape) in (2, 3):
+        return _image(shape)
+    size = int(np.prod(shape))
+    return (size,), np.arange(size).reshape(shape)

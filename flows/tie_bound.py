@@ -14,10 +14,11 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from arbonn.flows.layers import Layer, Point
+from arbonn.flows.layout import from_stream, to_stream
 from arbonn.flows.network import Network, run_node
 from arbonn.flows.operators import ELEMENTWISE, SHAPE
-from arbonn.flows.segments import Region
+from arbonn.flows.points import Layer, Point
+from arbonn.flows.region import Region
 from arbonn.hw.datatypes import Integers
 
 UNIT = 2.0**-24  # unit roundoff of float32
@@ -28,37 +29,34 @@ Interval = tuple[Reals, Reals]
 
 
 def linear_interval(layer: Layer, codes: Integers) -> Interval:
-    """Bounds (samples, MH) on the file's float32 linear operator for integers (samples, MW) at the layer's point.
+    """Bounds (samples, *after) on the file's float32 linear operator for integers (samples, ...) at the layer's point, in stream order.
 
-    |error| <= gamma_(MW + 4) * (sum_i |w_i x_i| + |bias|) + sum_i |w_i| * deviation, gamma_n = n u / (1 - n u), in any order of summation.
-    The 4: the weight's own rounding to scale * integer, the bias, and a Gemm's two factors.
+    |error| <= gamma_(N + 4) * (sum_i |w_i x_i| + |bias|) + sum_i |w_i| * deviation, gamma_n = n u / (1 - n u), in any order of summation,
+    with N weights that are not zero. The 4: the weight's own rounding to scale * integer, the bias, and a Gemm's two factors.
     """
-    point = layer.source
-    exact = layer.exact(codes @ layer.weights.T)
+    point, linear = layer.source, layer.linear
+    exact = layer.exact(layer.dot(codes))
     sizes = np.abs(layer.weights) * np.abs(layer.scale)[:, None]
-    roundings = (layer.weights.shape[1] + 4) * UNIT
+    roundings = (int((layer.weights != 0).sum(axis=1).max()) + 4) * UNIT
     gamma = roundings / (1 - roundings)
-    products = np.abs(point.base + point.step * codes) @ sizes.T
-    error = gamma * (products + np.abs(layer.linear.bias)) + sizes.sum(axis=1) * point.deviation + SMALLEST
+    zero, edge = (float(abs(point.base + point.step * n)) for n in (point.zero, point.edge))
+    products = linear.dot(np.abs(point.base + point.step * codes), sizes, zero, edge)
+    error = gamma * (products + np.abs(linear.bias)) + sizes.sum(axis=1) * point.deviation + SMALLEST
     return exact - error, exact + error
 
 
 def region_interval(region: Region, start: Interval) -> Interval:
-    """Bounds (samples, channels) on the region's end for bounds on its start."""
-    network = region.network
-    bounds: dict[str, Interval] = {region.start: _shaped(start, network.shapes[region.start])}
+    """Bounds (samples, elements) on the region's end for bounds on its start, both in stream order."""
+    network, order = region.network, region.orders[region.start]
+    bounds: dict[str, Interval] = {region.start: (from_stream(start[0], order), from_stream(start[1], order))}
     for node in region.nodes:
-        shape = network.shapes[node.output[0]]
         if node.op_type in SHAPE:
-            bounds[node.output[0]] = _shaped(bounds[node.input[0]], shape)
+            low, high = bounds[node.input[0]]
+            bounds[node.output[0]] = network.reshaped(node, low), network.reshaped(node, high)
         else:
             bounds[node.output[0]] = _operator(network, node, bounds)
     low, high = bounds[region.end]
-    return low.reshape(len(low), -1), high.reshape(len(high), -1)
-
-
-def _shaped(interval: Interval, shape: tuple[int, ...]) -> Interval:
-    return interval[0].reshape(-1, *shape[1:]), interval[1].reshape(-1, *shape[1:])
+    return to_stream(low, region.orders[region.end]), to_stream(high, region.orders[region.end])
 
 
 def _operator(network: Network, node: onnx.NodeProto, bounds: Mapping[str, Interval]) -> Interval:
@@ -80,7 +78,7 @@ def _operator(network: Network, node: onnx.NodeProto, bounds: Mapping[str, Inter
 
 def _roundings(network: Network, node: onnx.NodeProto, bounds: Mapping[str, Interval]) -> tuple[Reals | float, int]:
     """(what the input's value may be off by, roundings of the output). A quantizer rounds its quotient before it decides."""
-    roundings = ELEMENTWISE[node.op_type]
+    roundings = ELEMENTWISE.get(node.op_type, 0)  # a maximum and a border only copy
     if node.op_type not in ("IntQuant", "Quant", "QuantizeLinear", "Trunc"):
         return 0.0, 0 if node.op_type in ("BipolarQuant", "MultiThreshold") else roundings
     low, high = bounds[node.input[0]]

@@ -12,14 +12,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from arbonn.flows.layers import Built, Layer, Point
-from arbonn.flows.segments import Region
+from arbonn.flows.layers import Built
+from arbonn.flows.layout import from_stream, to_stream
+from arbonn.flows.points import Layer, Point
+from arbonn.flows.region import Region
 from arbonn.flows.tie_bound import Interval, linear_interval, point_values, region_interval
 from arbonn.hw.datatypes import Integers
 from arbonn.hw.graph import DataflowGraph
 from arbonn.sim import reference
 
 BATCH = 1000  # frames a run of QONNX
+ELEMENTS = 1 << 23  # of one stream in a batch: bounds memory
 
 
 class Difference(NamedTuple):
@@ -52,33 +55,35 @@ class Verification:
 
 
 def verify(graph: DataflowGraph, built: Built, frames: Integers) -> Verification:
-    """Compares `graph`, however folded or rewritten, with the network it was built from, on codes (frames, channels)."""
+    """Compares `graph`, however folded or rewritten, with the network it was built from, on codes (frames, ...) in its input's order."""
     result = Verification(samples=len(frames))
-    for start in range(0, len(frames), BATCH):
-        _verify_batch(graph, built, frames[start : start + BATCH], start, result)
+    size = max(1, min(BATCH, ELEMENTS // max(s.elements for s in graph.streams)))
+    for start in range(0, len(frames), size):
+        _verify_batch(graph, built, frames[start : start + size].reshape(-1, *graph.inputs[0].shape), start, result)
     return result
 
 
 def _verify_batch(graph: DataflowGraph, built: Built, codes: Integers, offset: int, result: Verification) -> None:
     network = built.front.network
     values = graph.contract.values(codes)
-    file = network.execute(values)
+    file = network.execute(from_stream(values, built.front.orders[network.input]))
     given, streams = codes, _layer_streams(graph, built)
     source = graph.inputs[0].id
     ties: list[Difference] = []
 
     def compare(node: str, point: Point, ours: Integers, bounds: _Bounds) -> Integers | None:
         """The file's integers at a point; None where its values are on no integers, which ends the comparison."""
-        floats = file[point.tensor].reshape(len(codes), -1)
+        floats, channels = point.on_stream(file[point.tensor]), ours.shape[-1]
+        ours = ours.reshape(len(codes), -1)
         theirs = point.integers(floats)
         result.integers += theirs.size
         astray = np.abs(floats - point_values(point, theirs)) > 0.01 * abs(point.step)
-        for sample, channel in np.argwhere((ours != theirs) | astray):
+        for sample, place in np.argwhere((ours != theirs) | astray):
             low, high = bounds(sample)
-            reach = sorted((int(point.integers(low[channel])), int(point.integers(high[channel]))))
-            pair = int(ours[sample, channel]), int(theirs[sample, channel])
-            tie = not astray[sample, channel] and reach[0] <= min(pair) and max(pair) <= reach[1]
-            (ties if tie else result.mismatches).append(Difference(node, int(channel), int(sample) + offset, *pair))
+            reach = sorted((int(point.integers(low[place])), int(point.integers(high[place]))))
+            pair = int(ours[sample, place]), int(theirs[sample, place])
+            tie = not astray[sample, place] and reach[0] <= min(pair) and max(pair) <= reach[1]
+            (ties if tie else result.mismatches).append(Difference(node, int(place) % channels, int(sample) + offset, *pair))
         return None if astray.any() else theirs
 
     for k, point in enumerate(built.points):
@@ -89,12 +94,15 @@ def _verify_batch(graph: DataflowGraph, built: Built, codes: Integers, offset: i
         if theirs is None:
             result.ties += ties
             return
-        given, source = theirs, stream
+        given, source = theirs.reshape(-1, *graph.stream(stream).shape), stream
     ours = _partial(graph, source, given, streams[-1])
     labels = _compare_logits(graph, built, file, given, ours, offset, result, ties)
     result.ties += ties
-    seen = reference.execute(graph, {graph.inputs[0].id: codes})[streams[-1]].argmax(axis=1)
-    tied = {t.sample - offset for t in ties}
+    # Samples with no difference were fed their own integers all the way: only the others have to run from the input to the label.
+    seen, tied = ours.argmax(axis=1), {t.sample - offset for t in ties}
+    others = sorted(tied | {m.sample - offset for m in result.mismatches if m.sample >= offset})
+    if others:
+        seen[others] = reference.execute(graph, {graph.inputs[0].id: codes[others]})[streams[-1]].argmax(axis=1)
     result.labels_equal += int((seen == labels).sum())
     for sample in np.flatnonzero(seen != labels):
         if int(sample) not in tied:
@@ -113,7 +121,7 @@ def _compare_logits(
 ) -> Integers:
     """Labels from the file's own integers, and the file's logits against the bound around the exact ones. Returns the file's labels."""
     layer = built.layers[-1]
-    logits = file[layer.region.end].reshape(len(given), -1).astype(np.float64)
+    logits = to_stream(file[layer.region.end], layer.region.orders[layer.region.end]).astype(np.float64)
     low, high = region_interval(layer.region, linear_interval(layer, given))
     node = _producer(graph, _layer_streams(graph, built)[-1])
     for sample, channel in np.argwhere(~((logits >= low) & (logits <= high))):
@@ -151,7 +159,7 @@ class _Bounds:
 
 def _layer_streams(graph: DataflowGraph, built: Built) -> list[str]:
     """The stream that each layer takes, then the one with the logits; they keep their place however the graph was rewritten."""
-    streams = [graph.ports(graph.node(layer.mvau))["i"].id for layer in built.layers]
+    streams = [graph.ports(graph.node(layer.entry))["i"].id for layer in built.layers]
     selects = [n for n in graph.nodes if n.kind == "LabelSelect"]
     return [*streams, graph.ports(selects[0])["i"].id if selects else graph.outputs[0].id]
 

@@ -5,15 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from arbonn.errors import LoweringError
 from arbonn.flows.grid import Grid, on_grid
-from arbonn.flows.segments import CHUNK, Region
+from arbonn.flows.region import CHUNK, Region
 from arbonn.hw.datatypes import Integers
 
 MOST_STEPS = 1 << 20  # changes of value in all channels: beyond, nothing is quantized
@@ -37,12 +37,13 @@ class Steps:
 
 @dataclass(frozen=True, eq=False)
 class Thresholds:
-    """Thresholds (C, T) of the rows, in the accumulators of negated weights where `falls`, and the grid of the values."""
+    """Thresholds (C, T) of the rows, in the accumulators of negated weights where `falls`, the grid of the values, `extra` integers."""
 
     thresholds: Integers
     falls: NDArray[np.bool_]
     offset: int
     grid: Grid
+    extra: tuple[int, ...]
 
 
 def evaluate_steps(region: Region, start: Callable[[Integers], NDArray[np.float32]], low: int, high: int, where: str) -> Steps:
@@ -66,11 +67,16 @@ def evaluate_steps(region: Region, start: Callable[[Integers], NDArray[np.float3
     return Steps(low, high, first[0], channels, levels, values)
 
 
-def thresholds_of(steps: Steps, totals: int, where: str) -> Thresholds | None:
-    """Thresholds of rows that rise or fall; None where the values are on no grid. acc' = totals - acc for negated weights."""
-    grid = on_grid(np.concatenate([steps.first, steps.values]))
-    if grid is None:
+def thresholds_of(steps: Steps, totals: int, where: str, extra: Sequence[float] = ()) -> Thresholds | None:
+    """Thresholds of rows that rise or fall; None where the values, and `extra` ones, are on no grid.
+
+    acc' = totals - acc for negated weights.
+    """
+    whole = on_grid(np.concatenate([steps.first, steps.values, np.array(extra, np.float32)]))
+    if whole is None:
         return None
+    count = len(steps.first) + len(steps.values)
+    grid, others = replace(whole, integers=whole.integers[:count]), tuple(int(n) for n in whole.integers[count:])
     bipolar = grid.dtype.name == "BIPOLAR"
     offset = 0 if bipolar else int(grid.integers.min())
     counts = grid.dtype.encode(grid.integers) if bipolar else grid.integers - offset
@@ -92,4 +98,4 @@ def thresholds_of(steps: Steps, totals: int, where: str) -> Thresholds | None:
             raise LoweringError(where, found=found, allowed="rising or falling functions where accumulators are that many")
     if most > MOST_THRESHOLDS:
         raise LoweringError(where, found=f"{most} steps in a row", allowed=f"at most {MOST_THRESHOLDS} where accumulators are many")
-    return Thresholds(thresholds, falls, offset, grid)
+    return Thresholds(thresholds, falls, offset, grid, others)

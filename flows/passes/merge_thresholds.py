@@ -9,13 +9,15 @@ from arbonn.flows.passes.base import Pass, bypass, swap
 from arbonn.hw.graph import DataflowGraph
 from arbonn.hw.units.mvau import MVAU
 from arbonn.hw.units.thresholding import Thresholding
+from arbonn.hw.units.vvau import VVAU
 
 
 @dataclass(frozen=True)
 class MergeThresholds(Pass):
-    """Gives the thresholds of a Thresholding straight behind an MVAU to the MVAU.
+    """Gives the thresholds of a Thresholding straight behind an MVAU or VVAU to that unit.
 
-    Before  MVAU(no thresholds) -> Thresholding(thresholds, offset).    After  MVAU(thresholds, offset); its stream keeps the MVAU's name.
+    Before  MVAU or VVAU(no thresholds) -> Thresholding(thresholds, offset).
+    After   the same unit with thresholds and offset; its stream keeps its name.
     Keeps   every value behind the Thresholding.    Needs  nothing.
     """
 
@@ -27,8 +29,8 @@ class MergeThresholds(Pass):
                 continue
             ports = graph.ports(unit)
             source = ports["i"].source
-            mvau = graph.node(source.node) if source else None
-            if isinstance(mvau, MVAU) and mvau.thresholds is None:
-                merged = replace(mvau, thresholds=unit.thresholds, offset=unit.offset, origin=(*mvau.origin, *unit.origin))
-                graph = swap(bypass(graph, unit, replace(ports["o"], id=ports["i"].id)), {mvau.id: merged})
+            before = graph.node(source.node) if source else None
+            if isinstance(before, MVAU | VVAU) and before.thresholds is None:
+                merged = replace(before, thresholds=unit.thresholds, offset=unit.offset, origin=(*before.origin, *unit.origin))
+                graph = swap(bypass(graph, unit, replace(ports["o"], id=ports["i"].id)), {before.id: merged})
         return graph

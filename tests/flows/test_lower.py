@@ -73,7 +73,7 @@ def test_power_of_two_scales_give_no_ties(case: Case, seed: int) -> None:
 def test_thresholds_equal_the_float_region_at_every_accumulator(case: Case) -> None:
     network, built, graph = lowered(case)
     for layer, target in zip(built.layers, built.points[1:], strict=False):
-        node = graph.node(layer.mvau)
+        node = graph.node(layer.unit)
         assert isinstance(node, MVAU)
         stream = graph.ports(node)["i"].dtype
         low, high = node.accumulator_range(stream.low, stream.high, stream)
