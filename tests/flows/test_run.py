@@ -152,6 +152,47 @@ def test_without_optional_tools_it_ends_well_and_says_what_was_skipped(ran: tupl
     assert "skipped: icebox_vlog" in (tmp_path / without["report"]).read_text()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (
+            ["cut.onnx"],
+            2,
+            "InputError: cut.onnx: 1000 bytes that hold no whole ONNX model\n"
+            "  allowed  a QONNX file (.onnx)\n"
+            "  fix      export the network again: `arbonn train` or brevitas.export.export_qonnx\n",
+        ),
+        (
+            ["model.onnx", "--folding", "folding.json"],
+            2,
+            "FoldingError: mvau_0 (MVAU): PE = 3 does not divide the 16 outputs\n"
+            "  allowed  PE in 1, 2, 4, 8, 16\n"
+            "  fix      take a divisor, or leave the unit out\n",
+        ),
+        (["model.onnx", "--board", "nowhere"], 2, "InputError: --board: no board 'nowhere'\n  allowed  icebreaker\n"),
+    ],
+)
+def test_bad_input_of_lower_is_one_clear_message(
+    ran: tuple[Path, dict[str, Any]], arguments: list[str], code: int, message: str, tmp_path: Path
+) -> None:
+    model = (ran[0] / "build" / "tiny" / "model.onnx").read_bytes()
+    (tmp_path / "model.onnx").write_bytes(model)
+    (tmp_path / "cut.onnx").write_bytes(model[:1000])
+    (tmp_path / "folding.json").write_text('{"mvau_0": {"PE": 3, "SIMD": 8}}')
+    done = arbonn("lower", *arguments, folder=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr.replace("lower ...\n", "")) == (code, "", message)
+
+
+def test_a_network_that_does_not_fit_is_told_by_how_much(ran: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    shutil.copy(ran[0] / "build" / "tiny" / "model.onnx", tmp_path)
+    done = arbonn("lower", "model.onnx", "--max-luts", 20, "--json", folder=tmp_path)
+    error = json.loads(done.stdout)["error"]
+    assert done.returncode == 1
+    assert " LUTs" in error["found"]
+    assert error["allowed"].startswith("20 LUTs")
+    assert error["fix"] == "no folding of this network fits: take a larger board or a smaller network"
+
+
 def start(*arguments: object, folder: Path, store: Path) -> subprocess.Popen[str]:
     """Starts the command in a process group of its own, with an empty store."""
     environment = {**os.environ, "ARBONN_STORE": str(store)}
