@@ -29,7 +29,7 @@ def run_check(graph: DataflowGraph, frames: Frames, options: CheckOptions, folde
         graph,
         {graph.inputs[0].id: frames.codes},
         work,
-        simulation.CheckOptions(counts, options.stalls, options.patterns, options.seed),
+        simulation.CheckOptions(counts, options.stalls, options.patterns, options.seed, engine=options.engine),
         lambda done, text: report("check", done),
     )
     report("check", 1.0)

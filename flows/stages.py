@@ -132,7 +132,7 @@ def lower(model: Path, options: LowerOptions = LowerOptions(), common: Common = 
 
 @dataclass(frozen=True)
 class CheckOptions:
-    """Frames through each simulator (None: all there are; 0: leave it out), and the stalls on both ends."""
+    """Frames through each simulator (None: all there are; 0: leave it out), the stalls on both ends, and how Verilator runs."""
 
     images: Path | None = None
     frames: int | None = None
@@ -140,6 +140,7 @@ class CheckOptions:
     stalls: tuple[float, ...] = (0.0, 0.3, 0.9)
     patterns: int = 1
     seed: int = 0
+    engine: Literal["cocotb", "native"] = "cocotb"
 
 
 def check(folder: Path, options: CheckOptions = CheckOptions(), common: Common = Common()) -> CheckResult:

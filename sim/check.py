@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from arbonn.errors import CheckError, ToolError
 from arbonn.hw.accelerator import Accelerator
@@ -17,6 +18,7 @@ from arbonn.hw.verilog import to_verilog
 from arbonn.sim import runner
 from arbonn.sim.bench import MARGIN, Bench, expect
 from arbonn.sim.harness import ACCELERATOR
+from arbonn.sim.native import NativeBench
 from arbonn.sim.records import Difference
 from arbonn.sim.timing import Figures, figures, predict
 from arbonn.sim.trace import Stalls, draw_stalls
@@ -26,7 +28,10 @@ Progress = Callable[[float, str], None]
 
 @dataclass(frozen=True)
 class CheckOptions:
-    """What to run. `frames`: at most so many, by simulator (None: all). `required`: simulators whose absence is an error, not a skip."""
+    """What to run. `frames`: at most so many, by simulator (None: all). `required`: simulators whose absence is an error, not a skip.
+
+    `engine`: how Verilator runs, with cocotb or as a bare C++ loop (`arbonn.sim.native`), which suits whole test sets.
+    """
 
     frames: Mapping[runner.Name, int | None] = field(default_factory=lambda: {"verilator": None, "icarus": 20})
     stalls: tuple[float, ...] = (0.0, 0.3, 0.9)
@@ -34,6 +39,7 @@ class CheckOptions:
     seed: int = 0
     required: tuple[runner.Name, ...] = ()
     limit_s: float = 1800.0  # for each build and each run
+    engine: Literal["cocotb", "native"] = "cocotb"
 
 
 @dataclass(frozen=True)
@@ -136,7 +142,8 @@ class _Check:
             self.done += len(self.settings) + 1
             return SimulatorOutcome(name, skipped=f"{error.found}; to get it: {error.fix}")
         inputs = {stream: values[: self.options.frames[name]] for stream, values in self.inputs.items()}
-        bench = Bench(self.graph, simulator, self.folder / name, self.verilog, limit_s=self.options.limit_s)
+        kind = NativeBench if name == "verilator" and self.options.engine == "native" else Bench
+        bench = kind(self.graph, simulator, self.folder / name, self.verilog, limit_s=self.options.limit_s)
         self._step(f"{name}: compiling")
         bench.build()
         cycles, seconds = 0, 0.0
@@ -147,7 +154,7 @@ class _Check:
         frames = len(inputs[self.graph.inputs[0].id])
         return SimulatorOutcome(name, simulator.version, frames, len(self.settings), cycles, cycles / seconds if seconds else None)
 
-    def _run(self, bench: Bench, inputs: Mapping[str, Integers], probability: float, seed: int) -> tuple[int, float]:
+    def _run(self, bench: Bench | NativeBench, inputs: Mapping[str, Integers], probability: float, seed: int) -> tuple[int, float]:
         stalls = draw_to_the_end(self.graph, len(inputs[self.graph.inputs[0].id]), probability, seed)
         expected = expect(self.graph, inputs, stalls)
         drawn = max((len(go) for go in stalls.go.values()), default=0)
@@ -171,7 +178,9 @@ class _Check:
                 self.seen = figures(self.graph, seen)
         return run.cycles, run.simulation_s
 
-    def _waves(self, bench: Bench, name: str, inputs: Mapping[str, Integers], stalls: Stalls, first: Difference) -> Path | None:
+    def _waves(
+        self, bench: Bench | NativeBench, name: str, inputs: Mapping[str, Integers], stalls: Stalls, first: Difference
+    ) -> Path | None:
         try:
             return bench.waves(name, inputs, stalls, first.cycle)
         except (CheckError, ToolError):

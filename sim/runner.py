@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -128,7 +128,7 @@ def _clean() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Job:
-    """What a child does: compile `sources` in `folder`, or run the cocotb module `test` there on what was built in `build`."""
+    """What a child does in `folder`: compile `sources`, or run the cocotb module `test` on what was built in `build`, or a `command`."""
 
     simulator: Name
     build: str
@@ -139,17 +139,27 @@ class Job:
     waves: bool = False
     test: str = ""
     plusargs: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
 
 
 def build(
-    simulator: Simulator, sources: Mapping[str, str], top: str, public: str, folder: Path, *, waves: bool = False, limit_s: float = 1800
+    simulator: Simulator,
+    sources: Mapping[str, str],
+    top: str,
+    public: str,
+    folder: Path,
+    *,
+    waves: bool = False,
+    command: Sequence[str] = (),
+    limit_s: float = 1800,
 ) -> Path:
-    """Compiles Verilog texts (by file name) into a folder under `folder`, named by all that goes in; if it is there, it is reused.
+    """Compiles texts (by file name) into a folder under `folder`, named by all that goes in; if it is there, it is reused.
 
     `public` is the one signal of `top` that cocotb needs: cocotb's own choice, all of them, costs Verilator its optimisations.
+    A `command` compiles in cocotb's place, with the simulator's environment, in the folder where the sources are.
     Raises ToolError with the log's end if it does not compile, CheckError after `limit_s` seconds.
     """
-    recipe = json.dumps([asdict(simulator), dict(sources), top, public, waves, VERILATOR_ARGS])
+    recipe = json.dumps([asdict(simulator), dict(sources), top, public, waves, VERILATOR_ARGS, *command])
     target = folder / f"{simulator.name}-{hashlib.sha256(recipe.encode()).hexdigest()[:16]}"
     if target.is_dir():
         return target
@@ -159,7 +169,7 @@ def build(
         for name, text in sources.items():
             (work / name).write_text(text, encoding="utf-8")
         (work / "public.vlt").write_text(f'`verilator_config\npublic_flat_rd -module "{top}" -var "{public}"\n', encoding="utf-8")
-        job = Job(simulator.name, str(work), str(work), top, tuple(sources), public, waves)
+        job = Job(simulator.name, str(work), str(work), top, tuple(sources), public, waves, command=tuple(command))
         if _child(simulator, job, limit_s) != 0:
             kept = folder / "failed_build.log"
             shutil.copy(work / "child.log", kept)
@@ -184,6 +194,12 @@ def run(simulator: Simulator, built: Path, top: str, test: str, folder: Path, pl
     words = tuple(f"+{name}={value}" for name, value in plusargs.items())
     job = Job(simulator.name, str(built), str(folder), top, test=test, plusargs=words, waves="dump_from" in plusargs)
     if _child(simulator, job, limit_s) != 0 or not results.is_file():
+        raise CheckError(simulator.name, found=f"broke off; the end of {folder / 'child.log'}:\n{_tail(folder)}")
+
+
+def execute(simulator: Simulator, command: Sequence[str], folder: Path, *, limit_s: float) -> None:
+    """Runs a compiled program in `folder`; raises CheckError as `run` does."""
+    if _child(simulator, Job(simulator.name, str(folder), str(folder), "", command=tuple(command)), limit_s) != 0:
         raise CheckError(simulator.name, found=f"broke off; the end of {folder / 'child.log'}:\n{_tail(folder)}")
 
 
@@ -236,6 +252,8 @@ def _main(job: Job) -> None:
     with open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), 0)
     threading.Thread(target=_watch_parent, args=(lifeline,), daemon=True).start()
+    if job.command:
+        sys.exit(subprocess.run(job.command, check=False).returncode)
 
     from cocotb_tools import runner  # the parent has no need of it
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from arbonn.flows.cli import command
 from arbonn.flows.commands.answer import Answer, Board, BuildFolder, Json, RecipeFile, Set, table
+
+Engine = Literal["cocotb", "native"]
 
 
 @command
@@ -93,6 +95,7 @@ def check(
     stall: Annotated[list[float] | None, typer.Option(min=0, max=0.99, help="Stall probability; repeat. [default: 0, 0.3, 0.9]")] = None,
     patterns: Annotated[int, typer.Option(min=1, help="Stall patterns drawn for each probability.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the stall patterns and of drawn frames.")] = 0,
+    engine: Annotated[Engine, typer.Option(help="How Verilator runs: with cocotb, or as a bare C++ loop for whole test sets.")] = "cocotb",
     json: Json = False,
 ) -> Answer:
     """Simulate the generated RTL and compare every bit and every cycle with the models.
@@ -103,7 +106,7 @@ def check(
     from arbonn.flows import stages
     from arbonn.flows.progress import shown
 
-    options = stages.CheckOptions(images, frames, second_frames, tuple(stall or (0.0, 0.3, 0.9)), patterns, seed)
+    options = stages.CheckOptions(images, frames, second_frames, tuple(stall or (0.0, 0.3, 0.9)), patterns, seed, engine)
     with shown() as report:
         result = stages.check(build, options, stages.Common(build, report=report))
     rows = {
