@@ -1,0 +1,37 @@
+"""What leaves for others: export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from arbonn.flows.cli import command
+from arbonn.flows.commands.answer import Answer, BuildFolder, Json
+
+
+@command
+def export(
+    build: BuildFolder,
+    out: Annotated[Path | None, typer.Option(help="Folder for the files; BUILD/export by default.", show_default=False)] = None,
+    images: Annotated[Path | None, typer.Option(help=".npy file of images; BUILD's test images, else drawn frames.")] = None,
+    frames: Annotated[int, typer.Option(min=1, help="Frames in the vectors.")] = 10,
+    json: Json = False,
+) -> Answer:
+    """Write the Verilog with a self-checking testbench and vectors, which run with Icarus and no Python.
+
+    Example: arbonn export build/digits
+    Next:    the line that it prints
+    """
+    from arbonn.flows.export import RUN
+    from arbonn.flows.export import export as write
+    from arbonn.flows.frames import frames_for
+    from arbonn.hw import graph_file
+
+    graph = graph_file.load(build)
+    chosen = frames_for(graph, build, images, frames)
+    folder = out or build / "export"
+    files = write(graph, chosen.codes, folder)
+    data = {"schema": 1, "folder": str(folder), "files": files, "frames": len(chosen.codes), "frames_source": chosen.source, "run": RUN}
+    return Answer(data, lambda: print(f"{folder}: {', '.join(files)}\ncd {folder} && {RUN}"))

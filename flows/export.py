@@ -1,0 +1,137 @@
+"""The RTL for others: Verilog, a self-checking SystemVerilog testbench and its vectors, which run with Icarus and no Python.
+
+accelerator.v    the accelerator, module `arbonn`; its ports are listed in `arbonn.hw.accelerator`
+testbench.sv     plays the vectors, compares every output transfer's payload and cycle, prints PASS or FAIL and the first difference
+S.hex            for each stream S at an end: the payload of each transfer, a line each, in hex
+S_cycles.hex     for each output S: the cycle of each transfer, in hex; cycle 0 is the first one out of reset
+README.txt       the line that runs it
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from string import Template
+
+from arbonn.files import write_text
+from arbonn.hw.accelerator import Accelerator
+from arbonn.hw.datatypes import Integers
+from arbonn.hw.graph import DataflowGraph, Stream
+from arbonn.hw.packing import pack
+from arbonn.hw.verilog import to_verilog
+from arbonn.sim.bench import MARGIN, expect
+
+TOP = "testbench"
+RUN = "iverilog -g2012 -s testbench -o testbench.vvp accelerator.v testbench.sv && vvp -n testbench.vvp"
+
+INPUT = Template("""
+    // Input $s: valid from the first cycle on, the next payload in the cycle after each transfer.
+    logic [$width-1:0] ${s}_words [0:$last];
+    integer ${s}_at = 0;
+    wire ${s}_valid = !rst && ${s}_at < $count;
+    wire ${s}_ready;
+    wire [$width-1:0] ${s}_payload = ${s}_valid ? ${s}_words[${s}_at] : 'x;
+    initial $$readmemh("$s.hex", ${s}_words);
+    always @(posedge clk) if (${s}_valid && ${s}_ready) ${s}_at <= ${s}_at + 1;
+""")
+
+OUTPUT = Template("""
+    // Output $s: always ready; each transfer has to come in its cycle with its payload.
+    logic [$width-1:0] ${s}_words [0:$last];
+    logic [31:0] ${s}_cycles [0:$last];
+    integer ${s}_at = 0;
+    wire ${s}_valid;
+    wire [$width-1:0] ${s}_payload;
+    initial begin
+        $$readmemh("$s.hex", ${s}_words);
+        $$readmemh("${s}_cycles.hex", ${s}_cycles);
+    end
+    always @(posedge clk) if (!rst && ${s}_valid !== 1'b0) begin
+        transfers = transfers + 1;
+        if (${s}_at >= $count) begin
+            fail("$s", "a transfer too many");
+        end else begin
+            if (${s}_valid !== 1'b1 || ${s}_payload !== ${s}_words[${s}_at]) fail("$s", "another payload");
+            if (cycle != ${s}_cycles[${s}_at]) fail("$s", "another cycle");
+        end
+        ${s}_at <= ${s}_at + 1;
+    end
+""")
+
+BENCH = Template("""// Compares module `arbonn` with its network's reference and timing model: every output, bit for bit, cycle for cycle.
+//     $run
+`timescale 1ns/1ps
+module $top;
+    reg clk = 0, rst = 1;
+    integer cycle = 0, transfers = 0, errors = 0;
+
+    task fail(input string stream, input string what);
+        begin
+            if (errors == 0) $$display("FAIL: %s, cycle %0d: %s", stream, cycle, what);
+            errors = errors + 1;
+        end
+    endtask
+$streams
+    arbonn dut(
+        .clk(clk), .rst(rst),
+$connections
+    );
+
+    always #5 clk = !clk;
+    always @(posedge clk) if (!rst) cycle <= cycle + 1;
+
+    initial begin
+        repeat (3) @(posedge clk);
+        @(negedge clk) rst = 0;
+        repeat ($cycles) @(posedge clk);
+        @(negedge clk);
+$missing
+        if (errors == 0) $$display("PASS: $frames frames, %0d output transfers in %0d cycles", transfers, cycle);
+        else $$display("FAIL: %0d differences", errors);
+        $$finish(0);
+    end
+endmodule
+""")
+
+
+def testbench(graph: DataflowGraph, counts: dict[str, int], cycles: int, frames: int) -> str:
+    """The SystemVerilog text for so many transfers on each end."""
+
+    def end(template: Template, s: Stream) -> str:
+        return template.substitute(s=s.id, width=s.width, count=counts[s.id], last=counts[s.id] - 1)
+
+    lines = [f".{s.id}__{part}({s.id}_{part})" for s in graph.inputs for part in ("payload", "valid", "ready")]
+    lines += [f".{s.id}__{part}({s.id}_{part})" for s in graph.outputs for part in ("payload", "valid")]
+    lines += [f".{s.id}__ready(1'b1)" for s in graph.outputs]
+    return BENCH.substitute(
+        run=RUN,
+        top=TOP,
+        streams="".join([end(INPUT, s) for s in graph.inputs] + [end(OUTPUT, s) for s in graph.outputs]),
+        connections=",\n".join(" " * 8 + line for line in lines),
+        cycles=cycles,
+        frames=frames,
+        missing="\n".join(f'        if ({s.id}_at < {counts[s.id]}) fail("{s.id}", "transfers are missing");' for s in graph.outputs),
+    )
+
+
+def export(graph: DataflowGraph, codes: Integers, folder: Path) -> list[str]:
+    """Writes everything for the frames `codes` into `folder`; the names of the files.
+
+    Raises CheckError if the network's buffers deadlock.
+    """
+    expected = expect(graph, {graph.inputs[0].id: codes})
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = {"accelerator.v": to_verilog(Accelerator(graph), "arbonn")}
+    counts = {}
+    for s in graph.inputs:
+        words = pack(codes, s)
+        counts[s.id] = len(words)
+        texts[f"{s.id}.hex"] = "".join(f"{word:x}\n" for word in words)
+    for s in graph.outputs:
+        counts[s.id] = len(expected.payloads[s.id])
+        texts[f"{s.id}.hex"] = "".join(f"{word:x}\n" for word in expected.payloads[s.id])
+        texts[f"{s.id}_cycles.hex"] = "".join(f"{at:x}\n" for at in expected.transfers[s.id])
+    texts["testbench.sv"] = testbench(graph, counts, expected.cycles + MARGIN, len(codes))
+    texts["README.txt"] = f"In this folder, with Icarus Verilog 11 or newer:\n\n    {RUN}\n"
+    for name, text in texts.items():
+        write_text(folder / name, text)
+    return sorted(texts)
