@@ -2,14 +2,16 @@
 PYTHON ?= python3
 VENV := .venv/bin
 JOBS ?= 2
+MINUTES ?= 10
 
-.PHONY: help setup demo test test-all bench lint clean
+.PHONY: help setup demo test test-all bench soak lint clean
 
 help:
 	@echo "make demo       digits, from training to a checked bitstream (arbonn run recipes/digits.toml)"
 	@echo "make test       the tests, without those marked slow"
 	@echo "make test-all   all tests"
 	@echo "make bench      how fast, side by side with others, in one run; ARBONN_DATA names the folder of model and images"
+	@echo "make soak MINUTES=10   random graphs on their RTL; goes on where the last soak ended"
 	@echo "make lint       ruff and mypy"
 	@echo "make setup      .venv with everything in it; the other targets do this by themselves"
 	@echo "make clean      removes what was built here; the store of results stays (arbonn clean empties it)"
@@ -29,6 +31,9 @@ test-all: setup
 
 bench: setup
 	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(VENV)/python -m arbonn.flows.bench
+
+soak: setup
+	$(VENV)/python -m tests.soak $(MINUTES)
 
 lint: setup
 	$(VENV)/ruff check .
