@@ -7,9 +7,9 @@ from amaranth.lib.memory import Memory
 
 
 def delayed(m: Module, name: str, value: Value, steps: int, enable: Value) -> Value:
-    """What `value` was `steps` >= 1 enabled clocks ago (anything before that). One register, or a memory that is read a step ahead."""
+    """The bits that `value` had `steps` >= 1 enabled clocks ago (any before that): one register, or a memory that is read a step ahead."""
     if steps == 1:
-        kept = Signal(value.shape(), name=name)
+        kept = Signal(len(value), name=name)
         with m.If(enable):
             m.d.sync += kept.eq(value)
         return kept
@@ -22,4 +22,4 @@ def delayed(m: Module, name: str, value: Value, steps: int, enable: Value) -> Va
         m.d.sync += here.eq(following)
     # The word read was written steps - 1 steps ago, so never in this same clock.
     m.d.comb += [write.addr.eq(here), write.data.eq(value), write.en.eq(enable), read.addr.eq(following), read.en.eq(enable)]
-    return read.data.as_signed() if value.shape().signed else read.data
+    return read.data

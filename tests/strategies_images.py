@@ -73,7 +73,7 @@ def windowed(draw: st.DrawFn, kind: str) -> DataflowGraph:
     """MaxPool, AccPool or VVAU over windows, or over a whole image."""
     taps, channels = draw(st.integers(1, 6)), draw(st.integers(1, 6))
     group = draw_divisor(draw, channels)
-    lanes, dtype = draw_divisor(draw, group), draw(types)
+    lanes, dtype = draw_divisor(draw, group), draw(st.one_of(types, st.just(datatype("INT1"))))
     before = draw(pixels(2))
     shapes = ((*before, taps * channels), (*before, channels))
     if draw(st.booleans()):

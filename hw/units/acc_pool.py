@@ -69,12 +69,12 @@ class AccPoolComponent(UnitComponent):
     def datapath(self, m: Module, sequencers: list[Sequencer]) -> None:
         (seq,) = sequencers
         i, o, folds = self.streams["i"], self.streams["o"], self.node.bounds(self.streams)[2]
-        results = []
+        taps = []
         for lane, code in enumerate(lanes_of(self, "i")):
-            value = number(code, i.dtype)
             before = Signal(amaranth_shape(*self.node.sum_range(self.streams)), name=f"before_{lane}")
-            total = running(m, f"kept_{lane}", seq.index[1] == 0, value, before + value, before, folds, seq.fire)
-            results.append(Signal(o.dtype.bits, name=f"result_{lane}"))
-            m.d.comb += results[-1].eq(total)  # extended by its own sign
+            taps.append((number(code, i.dtype), before + number(code, i.dtype), before))
+        totals = running(m, seq.index[1] == 0, taps, folds, seq.fire)
+        results = [Signal(o.dtype.bits, name=f"result_{lane}") for lane in range(o.lanes)]
+        m.d.comb += [result.eq(total) for result, total in zip(results, totals, strict=True)]  # extended by its own sign
         with m.If(seq.move):
             m.d.sync += self.port("o").payload.eq(Cat(*results))

@@ -60,11 +60,11 @@ class MaxPoolComponent(UnitComponent):
     def datapath(self, m: Module, sequencers: list[Sequencer]) -> None:
         (seq,) = sequencers
         dtype, folds = self.streams["i"].dtype, self.node.bounds(self.streams)[2]
-        totals = []
+        taps = []
         for lane, code in enumerate(lanes_of(self, "i")):
             value = code.as_signed() if dtype.signed else code  # BIPOLAR's stored bits rise as its values do
             best = Signal(value.shape(), name=f"best_{lane}")
-            joined = Mux(value > best, value, best) if dtype.bits > 1 or dtype.signed else value | best
-            totals.append(running(m, f"kept_{lane}", seq.index[1] == 0, value, joined, best, folds, seq.fire))
+            taps.append((value, Mux(value > best, value, best) if dtype.bits > 1 or dtype.signed else value | best, best))
+        totals = running(m, seq.index[1] == 0, taps, folds, seq.fire)
         with m.If(seq.move):
             m.d.sync += self.port("o").payload.eq(Cat(*totals))

@@ -146,8 +146,9 @@ class SWG(Node):
         words = self.pixels * (i.shape[-1] // i.lanes)
         table = memory_cost(words, i.width, target)
         pointer, held = words.bit_length(), i.transfers.bit_length() + 2
-        luts = 8 * pointer + 9 * held + (o.width if any(self.padding) else 0) + table.luts
-        return Cost(luts, 2 * pointer + 4 * held + 8 + (0 if table.brams else words * i.width), table.bits, table.brams, SOURCE)
+        luts = 8 * pointer + 9 * held + (o.width if any(self.padding) else 0) + (0 if table.brams else 1.5 * words * i.width)
+        ffs = 2 * pointer + 4 * held + 8 + (i.width + 16 if table.brams else words * i.width)
+        return Cost(luts, ffs, table.bits, table.brams, SOURCE)
 
     def component(self, ports: Ports) -> UnitComponent:
         return SWGComponent(self, ports)

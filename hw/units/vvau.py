@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 
 from arbonn.hw.address import address
 from arbonn.hw.datatypes import DataType, Integers, smallest
@@ -114,13 +114,14 @@ class VVAUComponent(UnitComponent):
             m.d.sync += [fired.eq(seq.fire), first.eq(seq.index[1] == 0), Cat(*fetched).eq(self.port("i").payload)]
 
         low, high = node.rows.sums_range(i.dtype)
-        totals = []
+        taps_of_lanes = []
         for lane, x in enumerate(fetched):
             weight = weights[lane * weight_bits : (lane + 1) * weight_bits]
             term = products([(x, weight)], i.dtype, node.weight_dtype, node.domain)
             acc = Signal(amaranth_shape(low, high), name=f"acc_{lane}")
-            totals.append(running(m, f"kept_{lane}", first, term, acc + term, acc, folds, seq.move & fired))  # no bubble accumulates
-        results = list(totals)
+            taps_of_lanes.append((term, acc + term, acc))
+        totals = running(m, first, taps_of_lanes, folds, seq.move & fired)  # a bubble must not accumulate
+        results: list[Value] = list(totals)
         if node.thresholds is not None:
             fold = address(m, "fold", seq, list(carry_deltas(bounds, (folds, 0, 1))), groups * folds)
             shaped = stored(node.thresholds, low, high).reshape(groups * folds, o.lanes, -1)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 
 from arbonn.hw.datatypes import Integers
 from arbonn.hw.delay import delayed
 from arbonn.hw.graph import Node, Ports
-from arbonn.hw.rom import MemoryCost, memory_cost
+from arbonn.hw.rom import SMALLEST_BLOCK, MemoryCost, memory_cost
 from arbonn.hw.schedule import Control, Mark, Schedule, last
 from arbonn.hw.unit_component import UnitComponent
 
@@ -59,16 +59,24 @@ class Windowed(Node):
         return Control((Schedule(bounds, takes=(Mark("i"),), gives=(Mark("o", last(bounds, 1)),), depth=self.window[2]),))
 
     def kept(self, bits: int, ports: Ports, target: str) -> MemoryCost:
-        """What the running values of a group cost, with `bits` for each; of a single fold they are registers."""
-        folds = self.bounds(ports)[2]
-        return memory_cost(folds if folds > 1 else 0, ports["o"].lanes * bits, target)
+        """What the running values of a group cost, with `bits` for each: registers unless they fill blocks well enough."""
+        width, folds = ports["o"].lanes * bits, self.bounds(ports)[2]
+        table = memory_cost(folds if folds > 1 else 0, width, target)
+        if table.brams and table.bits >= table.brams * SMALLEST_BLOCK[target]:
+            return MemoryCost(table.bits, table.brams, 2 * width)
+        return MemoryCost(0, 0, 0.7 * width * folds if folds > 1 else 0)
 
 
-def running(m: Module, name: str, first: Value, start: Value, joined: Value, previous: Signal, folds: int, enable: Value) -> Signal:
-    """The value of a window up to this tap: `start` in its first tap, else `joined`, an expression of `previous`, which is set here."""
-    total = Signal(previous.shape(), name=f"{name}_total")
-    m.d.comb += [total.eq(Mux(first, start, joined)), previous.eq(delayed(m, name, total, folds, enable))]
-    return total
+def running(m: Module, first: Value, taps: list[tuple[Value, Value, Signal]], folds: int, enable: Value) -> list[Signal]:
+    """The values of all lanes' windows up to this tap.
+
+    taps: for each lane its value in a window's first tap, else; and the signal in which it finds the value up to the tap before.
+    """
+    totals = [Signal(previous.shape(), name=f"total_{lane}") for lane, (_, _, previous) in enumerate(taps)]
+    for total, (start, joined, _) in zip(totals, taps, strict=True):
+        m.d.comb += total.eq(Mux(first, start, joined))
+    m.d.comb += Cat(*(previous for _, _, previous in taps)).eq(delayed(m, "kept", Cat(*totals), folds, enable))
+    return totals
 
 
 def lanes_of(component: UnitComponent, port: str) -> list[Value]:

@@ -15,15 +15,17 @@ from numpy.testing import assert_array_equal
 from arbonn.errors import FitError, FoldingError
 from arbonn.flows.buffers import busy_cycles, interval, size_buffers
 from arbonn.flows.fold import Room, fold, total_cost
-from arbonn.flows.folding import apply_folding, folding_of, port_lanes, read_folding, unbuffered
+from arbonn.flows.folding import apply_folding, entries, folding_of, port_lanes, read_folding, unbuffered
 from arbonn.hw.datatypes import datatype
-from arbonn.hw.graph import DataflowGraph
+from arbonn.hw.graph import DataflowGraph, Ports
 from arbonn.hw.units.acc_pool import AccPool
 from arbonn.hw.units.add_streams import AddStreams
 from arbonn.hw.units.duplicate_streams import DuplicateStreams
 from arbonn.hw.units.fifo import FIFO
 from arbonn.hw.units.mvau import MVAU
+from arbonn.hw.units.shuffle import Shuffle
 from arbonn.hw.units.swg import SWG
+from arbonn.hw.units.thresholding import Thresholding
 from arbonn.sim.reference import execute
 from tests.graph_builder import GraphBuilder
 from tests.networks import mlp
@@ -120,6 +122,21 @@ def test_every_unit_folds_by_its_own_knobs() -> None:
         apply_folding(graph, {"swg": {"SIMD": 3}})
     found = fold(graph, Room("ice40", 100_000, 100_000, 100), 9 * 12)
     assert interval(found.graph) == found.interval <= 9 * 12
+
+
+def test_ports_with_one_key_have_lanes_that_divide_them_all_and_a_shuffle_takes_whole_pixels() -> None:
+    class Both(MVAU):
+        def knobs(self, ports: Ports) -> dict[str, tuple[str, int]]:
+            return {"i": ("PE", 4), "o": ("PE", 6)}
+
+    assert list(entries(Both("u", np.ones((6, 4)), datatype("BIPOLAR")), {})) == [{"PE": 1}, {"PE": 2}]
+    bits = datatype("UINT2")
+    made = GraphBuilder(((4,), bits, 4))
+    shuffled = made.chain(Shuffle("shuffle", np.array([2, 0, 3, 1])), "x", ((4,), bits, 4))
+    made.chain(Thresholding("levels", np.ones((4, 1), np.int64)), shuffled, ((4,), datatype("BINARY"), 4))
+    folded = apply_folding(made.graph(), {"levels": {"PE": 2}})
+    assert [node.kind for node in folded.ordered()] == ["Shuffle", "DWC", "Thresholding"]
+    assert execute(folded, {"x": np.array([[0, 1, 2, 3]])})["levels_o"].tolist() == [[1, 0, 1, 1]]
 
 
 def _plain_id(graph: DataflowGraph, name: str) -> str:

@@ -141,7 +141,7 @@ def control_graphs(draw: st.DrawFn) -> DataflowGraph:
     for number in range(draw(st.integers(1, 6))):
         name = f"unit_{number}"
         open_now = [k for k, s in enumerate(streams) if s.sink is None]
-        kind = draw(st.sampled_from(["nest", "nest", "nest", "peek", "fifo"]))
+        kind = draw(st.sampled_from(["nest", "nest", "peek", "peek", "fifo"]))
         taken = draw(st.permutations(open_now))[: 1 if kind != "nest" else draw(st.integers(1, min(2, len(open_now))))]
         gives = 1 if kind != "nest" else draw(st.integers(1, 2))
         inputs, outputs = tuple(f"i{k}" for k in range(len(taken))), tuple(f"o{k}" for k in range(gives))
