@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from arbonn.errors import LoweringError
 from arbonn.flows.chain import Chain
-from arbonn.flows.grid import Grid, on_grid
+from arbonn.flows.grid import Grid, affine, on_grid
 from arbonn.flows.linear import Linear
 from arbonn.flows.region import Region, Spatial
 from arbonn.hw.datatypes import DataType, Integers, datatype, smallest
@@ -110,6 +110,30 @@ def quantize(region: Region, start: NDArray[np.float32], after: str, zero: bool)
     )
 
 
+def straight(region: Region, codes: Integers, start: NDArray[np.float32], dtype: DataType, after: Linear) -> Quantized | None:
+    """The codes on a stream of `dtype` as integers of the region's values, where no unit is needed for that.
+
+    So it is where values are affine in codes, no pooling wants them mirrored, and what pads them is one of `dtype` too.
+    """
+    *traced, values = region.trace(start, [*(s.source for s in poolings(region)), region.end])
+    found = affine(values, codes)
+    if found is None:
+        return None
+    step, base, deviation = found
+    integers = np.broadcast_to(codes[:, None], values.shape)
+    mirrored = directions(region, traced, integers)
+    exact = [(value - base) / step for value in (*edge_values(region, values.shape[1], after.node), *([0.0] if after.pads else []))]
+    borders = [round(value) for value in exact]
+    if dtype.name == "BIPOLAR" and not mirrored:
+        dtype = datatype("TERNARY")  # where an SWG pads by 0
+    if any(abs(e - b) > 2.0**-18 for e, b in zip(exact, borders, strict=True)) or not dtype.allows(np.array(borders, np.int64)):
+        return None
+    if any(m.any() for m in mirrored):
+        return None
+    zero = borders.pop() if after.pads else int(codes[0])
+    return Quantized(integers, step, base, deviation, zero, tuple(borders), mirrored)
+
+
 def no_grid(values: int, where: str, padded: bool = False) -> LoweringError:
     return LoweringError(
         where,
@@ -167,8 +191,3 @@ def _turn(chain: Chain, found: Quantized, before: NDArray[np.bool_], after: NDAr
         if chain.last.dtype.name == "BIPOLAR":
             table[1] = table[0]  # 0 is no value: never looked up
         chain.lookup(table, chain.last.dtype, int(every[0]), (origin,))
-
-
-def zero_of(linear: Linear | None) -> bool:
-    """True when the operator behind a region pads by the file's 0."""
-    return linear is not None and linear.pads

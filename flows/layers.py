@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arbonn.errors import LoweringError
-from arbonn.flows.activation import Quantized, append_lookup, append_poolings, directions, edge_values, no_grid, poolings, quantize
+from arbonn.flows.activation import append_lookup, append_poolings, edge_values, no_grid, poolings, quantize, straight
 from arbonn.flows.chain import Chain
-from arbonn.flows.grid import affine
 from arbonn.flows.linear import Linear
 from arbonn.flows.logits import WIDEST, integer_logits, keeps_order
 from arbonn.flows.points import Layer, Point
@@ -75,7 +74,7 @@ def _front(chain: Chain, front: Region, contract: InputContract, first: Linear) 
     codes, channels = contract.codes(), chain.last.shape[-1]
     _refuse_large(len(codes), channels, first.node)
     start = np.broadcast_to(contract.values(codes)[:, None], (len(codes), channels))
-    found = _codes(front, contract, start, first)
+    found = straight(front, codes, start, contract.dtype, first)
     if found is None:
         found = quantize(front, start, first.node, first.pads)
         low = int(codes[0])
@@ -83,28 +82,6 @@ def _front(chain: Chain, front: Region, contract: InputContract, first: Linear) 
         append_lookup(chain, front, replace(found, integers=integers), low)
     edge = append_poolings(chain, front, found)
     return Point(front.end, found.step, found.base, found.deviation, front.orders[front.end], edge)
-
-
-def _codes(front: Region, contract: InputContract, start: NDArray[np.float32], first: Linear) -> Quantized | None:
-    """The codes as integers of their values, where these are affine in them, poolings do not turn them and padding is a code."""
-    codes = contract.codes()
-    *traced, values = front.trace(start, [*(s.source for s in poolings(front)), front.end])
-    straight = affine(values, codes)
-    if straight is None:
-        return None
-    step, base, deviation = straight
-    integers = np.broadcast_to(codes[:, None], values.shape)
-    mirrored = directions(front, traced, integers)
-    exact = [(value - base) / step for value in (*edge_values(front, values.shape[1], first.node), *([0.0] if first.pads else []))]
-    borders = [round(value) for value in exact]
-    ternary = contract.dtype.name == "BIPOLAR" and not mirrored  # an SWG makes it TERNARY where it pads by 0
-    allowed = datatype("TERNARY") if ternary else contract.dtype
-    if any(abs(e - b) > 2.0**-18 for e, b in zip(exact, borders, strict=True)) or not allowed.allows(np.array(borders, np.int64)):
-        return None
-    if any(m.any() for m in mirrored):
-        return None
-    zero = borders.pop() if first.pads else int(codes[0])
-    return Quantized(integers, step, base, deviation, zero, tuple(borders), mirrored)
 
 
 def _layer(chain: Chain, linear: Linear, source: Point, region: Region, last: bool) -> Layer:
@@ -176,8 +153,12 @@ def _activation(chain: Chain, layer: Layer, after: Linear) -> Point:
     if table:
         _refuse_large(len(every.levels), len(layer.weights), layer.linear.node)
     if table or size <= MOST_TABLE:
-        found = quantize(region, every.start(every.levels), after.node, after.pads)
-        append_lookup(chain, region, found, int(every.levels[0]))
+        start = every.start(every.levels)
+        alike = (every.low == every.low[0]).all() and (every.high == every.high[0]).all()
+        found = straight(region, every.levels, start, chain.last.dtype, after) if alike else None
+        if found is None:
+            found = quantize(region, start, after.node, after.pads)
+            append_lookup(chain, region, found, int(every.levels[0]))
         edge = append_poolings(chain, region, found)
         return Point(region.end, found.step, found.base, found.deviation, region.orders[region.end], edge)
     return _thresholds(chain, layer, every, after)

@@ -45,7 +45,7 @@ def as_image(order: Integers, shape: Sequence[int]) -> Image | None:
     core = planes[:, top:bottom, left:right]
     stream = (1, 1, shape[-1]) if len(shape) == 1 else tuple(shape)
     channels = core[:, 0, 0]
-    if core.shape != (stream[2], *stream[:2]) or (planes >= 0).sum() != core.size:
+    if core.shape != (stream[2], *stream[:2]) or (planes >= 0).sum() != core.size or channels.max() >= stream[2]:
         return None
     if not np.array_equal(core, image_order(stream, channels)):
         return None

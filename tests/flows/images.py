@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 from hypothesis import strategies as st
 
+from arbonn.flows.importer import import_model
 from tests.flows.networks import Builder, activate
 
 ACTIVATIONS = ("sign", "prelu-sign", "quant2", "signed3", "relu4", "multithreshold", "qcdq", "tanh-falls", "abs")
@@ -40,8 +41,8 @@ class Images(Builder):
         return self.window("Conv", tuple(others), channels, kernel, group=groups, **attributes)
 
     def norm(self) -> Images:
-        """A BatchNorm whose gains have both signs."""
-        numbers = [self.random.normal(size=self.size[0]) for _ in range(3)] + [0.3 + self.random.random(self.size[0])]
+        """A BatchNorm whose gains have both signs; shifts are small, so that few channels are the same for every image."""
+        numbers = [spread * self.random.normal(size=self.size[0]) for spread in (1, 0.3, 0.3)] + [0.3 + self.random.random(self.size[0])]
         self.then("BatchNormalization", *(n.astype(np.float32) for n in numbers), epsilon=1e-5)
         return self
 
@@ -61,6 +62,12 @@ class Images(Builder):
         axes = len(self.size) - 1
         self.then("Pad", np.array([0, 0, *pads[:axes], 0, 0, *pads[axes:]]), np.float32(value), mode="constant")
         self.size = (self.size[0], *(self.size[1 + k] + pads[k] + pads[axes + k] for k in range(axes)))
+        return self
+
+    def flat(self) -> Images:
+        """Flatten, whatever was appended before."""
+        self.then("Flatten")
+        self.size = import_model(self.model(), "net.onnx").shapes[self.tensor][1:]
         return self
 
     def dense(self, rows: int, bits: int = 1) -> Images:
@@ -136,3 +143,17 @@ def images(draw: st.DrawFn) -> tuple[onnx.ModelProto, str]:
     if draw(st.booleans()):
         b.then("Softmax", axis=1)
     return b.model(), contract
+
+
+def cnv() -> onnx.ModelProto:
+    """The VGG-like network that the field calls CNV, with drawn weights: six convolutions, three dense layers, 32 x 32 colour images."""
+    b = Images((3, 32, 32), 7)
+    b.then("Mul", np.float32(2)).then("Sub", np.float32(1))
+    for channels, pooled in ((64, False), (64, True), (128, False), (128, True), (256, False), (256, False)):
+        b.conv(channels, [3, 3]).norm().activation("sign")
+        if pooled:
+            b.window("MaxPool", (), channels, [2, 2], strides=[2, 2])
+    b.then("Flatten", axis=1)
+    for rows in (512, 512):
+        b.dense(rows).norm().activation("sign")
+    return b.dense(10).model()
