@@ -1,4 +1,4 @@
-"""What leaves for others: export."""
+"""What leaves for others and for the eye: export, show."""
 
 from __future__ import annotations
 
@@ -35,3 +35,24 @@ def export(
     files = write(graph, chosen.codes, folder)
     data = {"schema": 1, "folder": str(folder), "files": files, "frames": len(chosen.codes), "frames_source": chosen.source, "run": RUN}
     return Answer(data, lambda: print(f"{folder}: {', '.join(files)}\ncd {folder} && {RUN}"))
+
+
+@command
+def show(
+    build: BuildFolder,
+    out: Annotated[Path | None, typer.Option(help="The SVG file; BUILD/graph.svg by default.", show_default=False)] = None,
+    json: Json = False,
+) -> Answer:
+    """Draw the graph as an SVG: shapes, folds, busy cycles, FIFO depths.
+
+    Example: arbonn show build/digits
+    Next:    open build/digits/graph.svg in a browser
+    """
+    from arbonn.flows.show import show as draw
+    from arbonn.hw import graph_file
+
+    graph = graph_file.load(build)
+    path = out or build / "graph.svg"
+    draw(graph, graph.provenance.get("model", build.name), path)
+    data = {"schema": 1, "drawing": str(path), "units": len(graph.nodes), "streams": len(graph.streams)}
+    return Answer(data, lambda: print(path))
