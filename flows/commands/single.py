@@ -117,13 +117,17 @@ def check(
         "breaches of the stream rules": result.violations,
         "first difference": result.first_difference,
         "waves": result.file(result.waves) if result.waves else None,
-        "latency, interval": f"{result.latency_cycles}, {result.interval_cycles} cycles seen; "
-        f"{result.predicted_latency_cycles}, {result.predicted_interval_cycles} predicted",
+        "latency": f"{_cycles(result.predicted_latency_cycles)} predicted, {_cycles(result.latency_cycles)} seen",
+        "interval": f"{_cycles(result.predicted_interval_cycles)} predicted, {_cycles(result.interval_cycles)} seen",
     } | {
         s.name: f"skipped: {s.skipped}" if s.skipped else f"{s.frames} frames, {s.runs} runs, {s.cycles} cycles (version {s.version})"
         for s in result.simulators
     }
     return Answer(result.as_json(), lambda: table(f"{build}: checked", rows), exit_code=1 if result.first_difference else 0)
+
+
+def _cycles(number: float | None) -> str:
+    return "not" if number is None else f"{number:g} cycles"
 
 
 @command
