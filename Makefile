@@ -4,7 +4,7 @@ VENV := .venv/bin
 JOBS ?= 2
 MINUTES ?= 10
 
-.PHONY: help setup demo test test-all bench soak lint clean
+.PHONY: help setup demo test test-all bench soak docs lint clean
 
 help:
 	@echo "make demo       digits, from training to a checked bitstream (arbonn run recipes/digits.toml)"
@@ -12,6 +12,7 @@ help:
 	@echo "make test-all   all tests"
 	@echo "make bench      how fast, side by side with others, in one run; ARBONN_DATA names the folder of model and images"
 	@echo "make soak MINUTES=10   random graphs on their RTL; goes on where the last soak ended"
+	@echo "make docs       docs/graph.md from the units' docstrings"
 	@echo "make lint       ruff and mypy"
 	@echo "make setup      .venv with everything in it; the other targets do this by themselves"
 	@echo "make clean      removes what was built here; the store of results stays (arbonn clean empties it)"
@@ -34,6 +35,9 @@ bench: setup
 
 soak: setup
 	$(VENV)/python -m tests.soak $(MINUTES)
+
+docs: setup
+	$(VENV)/python -m arbonn.flows.graph_page docs/graph.md
 
 lint: setup
 	$(VENV)/ruff check .

@@ -38,7 +38,21 @@ def default_root() -> Path:
 
 
 # Files of flows/ that parse, print and keep, and decide no result: a change in them invalidates nothing.
-HOUSE = {"bench", "bootstrap.py", "cli.py", "commands", "doctor.py", "progress.py", "report.py", "run.py", "store.py", "templates"}
+HOUSE = {
+    "bench",
+    "bootstrap.py",
+    "cli.py",
+    "commands",
+    "doctor.py",
+    "export.py",
+    "graph_page.py",
+    "progress.py",
+    "report.py",
+    "run.py",
+    "show.py",
+    "store.py",
+    "templates",
+}
 
 
 @functools.cache
