@@ -34,15 +34,14 @@ class TanhSign(torch.autograd.Function):
     """Forward sign(x); backward k t (1 - tanh^2(t x)) (IR-Net's error decay estimator, arXiv 1909.10788)."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, t: float, k: float) -> Tensor:
-        ctx.save_for_backward(x)
-        ctx.t, ctx.k = t, k
+    def forward(ctx, x: Tensor, t: Tensor, k: Tensor) -> Tensor:
+        ctx.save_for_backward(x, t, k)
         return sign(x)
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
-        (x,) = ctx.saved_tensors
-        return grad * (ctx.k * ctx.t) * (1 - torch.tanh(ctx.t * x).square()), None, None
+        x, t, k = ctx.saved_tensors
+        return grad * (k * t) * (1 - torch.tanh(t * x).square()), None, None
 
 
 class AnnealedSign:
@@ -52,11 +51,13 @@ class AnnealedSign:
     """
 
     def __init__(self) -> None:
-        self.on_progress(0.0)
+        # Scalar tensors, not floats: a compiled step would be compiled anew for every t.
+        self.t, self.k = torch.tensor(0.1), torch.tensor(10.0)
 
     def on_progress(self, progress: float) -> None:
-        self.t = 10.0 ** (2 * progress - 1)
-        self.k = max(1 / self.t, 1.0)
+        t = 10.0 ** (2 * progress - 1)
+        self.t.fill_(t)
+        self.k.fill_(max(1 / t, 1.0))
 
     def __call__(self, x: Tensor) -> Tensor:
         return TanhSign.apply(x, self.t, self.k)

@@ -127,6 +127,18 @@ def objective(method: Method, context: Context, logits: Tensor) -> Tensor:
     return total
 
 
+def averaged(gradient: Tensor) -> Tensor:
+    """The mean of a recorded gradient over all processes of a data-parallel run: what is decided from it must be decided alike.
+
+    DistributedDataParallel averages the gradients of parameters only; what a quantizer recorded is this process's own.
+    """
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        gradient = gradient.clone()
+        torch.distributed.all_reduce(gradient)
+        gradient /= torch.distributed.get_world_size()
+    return gradient
+
+
 @contextmanager
 def frozen_statistics(model: nn.Module) -> Iterator[None]:
     """Inside, a forward in training mode leaves the running statistics of all norms alone (a second pass over one batch)."""

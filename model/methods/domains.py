@@ -48,6 +48,10 @@ class DomainNorm(nn.BatchNorm1d):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.domains is None or len(torch.unique(self.domains)) < 2:
             return super().forward(x)
+        with torch.autocast(x.device.type, enabled=False):  # statistics in full precision, as BatchNorm's are
+            return self._by_domain(x.to(self.weight.dtype)).to(x.dtype)
+
+    def _by_domain(self, x: Tensor) -> Tensor:
         index, mu, var = domain_statistics(x, self.domains)
         mean, variance = pooled(mu, var)
         if self.track_running_stats:

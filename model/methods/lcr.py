@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, hardtanh
 
 from arbonn.errors import TrainError
-from arbonn.model.methods.base import Context, register_method
+from arbonn.model.methods.base import Context, averaged, register_method
 from arbonn.model.methods.teacher import Taught, TaughtConfig
-from arbonn.model.recipe import MethodConfig
+from arbonn.model.recipe import MethodConfig, method_config
 
 
 @register_method("lcr")
@@ -39,7 +39,9 @@ class Lcr(Taught):
     class Config(TaughtConfig):
         """`weight`: for maps try 0.1, 1 and 10; an MLP's matrices hold a whole batch's correlation, so 0.001 to 0.1 there."""
 
-        base: SerializeAsAny[MethodConfig] = Field({"name": "irnet"}, description="the method inside")
+        base: SerializeAsAny[MethodConfig] = Field(
+            default_factory=lambda: method_config({"name": "irnet"}, "lcr", ("base",)), description="the method inside"
+        )
         weight: NonNegativeFloat = 0.01
         n_iter: PositiveInt = 5
 
@@ -57,14 +59,20 @@ class Lcr(Taught):
             )
         self.factors = nn.Parameter(torch.ones(len(self.signs)))
         self.seen: list[Tensor] = []
-        self.gap = 0.0
+        self.gap = torch.zeros(())
 
     def param_groups(self, model: nn.Module) -> list[dict[str, Any]]:
         return [*super().param_groups(model), {"params": [self.factors], "lr_scale": 1.0}]
 
     def step(self, context: Context, closure: Callable[[], Tensor]) -> Tensor:
+        def whole() -> Tensor:
+            loss = closure()
+            if self.factors.grad is not None:
+                self.factors.grad = averaged(self.factors.grad)  # no part of the network that a data-parallel run averages
+            return loss
+
         with self._watched():
-            return super().step(context, closure)
+            return super().step(context, whole)
 
     def loss_terms(self, context: Context) -> dict[str, Tensor]:
         terms = super().loss_terms(context)

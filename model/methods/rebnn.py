@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor, nn
 
-from arbonn.model.methods.base import Context, Method, register_method
+from arbonn.model.methods.base import Context, Method, averaged, register_method
 from arbonn.model.methods.binarizers import LearnableScale, ScaleGrad
 from arbonn.model.recipe import MethodConfig
 from arbonn.model.surrogates import Binarizer, sign
@@ -57,7 +57,7 @@ class ReBnn(Method):
         self.layers = list(binary_layers(model).values())
         for number, layer in enumerate(self.layers):
             self.register_buffer(f"before{number}", layer.weight.detach() >= 0)
-        self.last = {"gamma": 0.0, "flip_share": 0.0}
+        self.last = {"gamma": torch.zeros(1), "flip_share": torch.zeros(1)}
 
     def step(self, context: Context, closure: Callable[[], Tensor]) -> Tensor:
         for layer in self.layers:
@@ -68,7 +68,7 @@ class ReBnn(Method):
             before = getattr(self, f"before{number}")
             bits = layer.weight.detach() >= 0
             share = (bits != before).flatten(1).float().mean(1)
-            gamma = gamma_of(self.config.gamma, share, layer.quantizer.grad)
+            gamma = gamma_of(self.config.gamma, share, averaged(layer.quantizer.grad))
             hold_back(layer.weight, layer.binarizer.alpha, gamma)
             before.copy_(bits)
             layer.quantizer.record, layer.quantizer.grad = False, None
@@ -79,7 +79,7 @@ class ReBnn(Method):
         return loss
 
     def measures(self) -> dict[str, float]:
-        return {name: float(torch.as_tensor(value).mean()) for name, value in self.last.items()}
+        return {name: float(value.mean()) for name, value in self.last.items()}
 
 
 def gamma_of(rule: GammaRule, share: Tensor, g: Tensor) -> Tensor:

@@ -61,16 +61,15 @@ class PowerSign(torch.autograd.Function):
     """Forward sign(x); backward the slope of sign(x) |x|^(1/o), held below FLOOR and cut beyond REACH."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, o: float) -> Tensor:
-        ctx.save_for_backward(x)
-        ctx.o = o
+    def forward(ctx, x: Tensor, o: Tensor) -> Tensor:
+        ctx.save_for_backward(x, o)
         return sign(x)
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
-        (x,) = ctx.saved_tensors
-        size, power = x.abs(), 1 / ctx.o - 1
-        slope = torch.where(size > FLOOR, size.clamp(min=FLOOR).pow(power) / ctx.o, FLOOR**power)
+        x, o = ctx.saved_tensors
+        size, power = x.abs(), 1 / o - 1
+        slope = torch.where(size > FLOOR, size.clamp(min=FLOOR).pow(power) / o, FLOOR**power)
         return grad * slope * (size <= REACH), None
 
 
@@ -78,10 +77,10 @@ class PowerEstimator:
     """`PowerSign` whose order follows the progress t in [0, 1]."""
 
     def __init__(self) -> None:
-        self.o = 1.0
+        self.o = torch.tensor(1.0)  # no float: a compiled step would be compiled anew for every order
 
     def on_progress(self, t: float) -> None:
-        self.o = 1 + 2 * (1 - math.cos(math.pi / 2 * t))
+        self.o.fill_(1 + 2 * (1 - math.cos(math.pi / 2 * t)))
 
     def __call__(self, x: Tensor) -> Tensor:
         return PowerSign.apply(x, self.o)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor, nn
 
-from arbonn.model.methods.base import frozen_statistics
+from arbonn.model.methods.base import averaged, frozen_statistics
 
 if TYPE_CHECKING:
     from arbonn.model.layers import BinaryLinear
@@ -60,13 +60,13 @@ def effective_passes(model: nn.Module, layers: Sequence[BinaryLinear], closure: 
     for quantizer in quantizers:
         quantizer.record, quantizer.grad = True, None
     loss = closure()
-    before = [quantizer.grad for quantizer in quantizers]
+    before = [averaged(quantizer.grad) for quantizer in quantizers]
     eps = ascent(before, [layer.effective_weight() for layer in layers], rho, mode)
     for quantizer, step in zip(quantizers, eps, strict=True):
         quantizer.perturbation, quantizer.grad = step, None
     with frozen_statistics(model):
         closure()
-    after = [quantizer.grad for quantizer in quantizers]
+    after = [averaged(quantizer.grad) for quantizer in quantizers]
     for quantizer, record in zip(quantizers, recorded, strict=True):
         quantizer.perturbation, quantizer.record = None, record
         quantizer.grad = quantizer.grad if record else None  # a method that records sees the gradient it steps on

@@ -47,7 +47,7 @@ class Swa(Wrapper):
     def after_step(self, context: Context) -> None:
         super().after_step(context)
         if self.averaging:
-            self.count += 1
+            self.count.add_(1)
             for number, parameter in enumerate(self.trained):
                 getattr(self, f"mean{number}").lerp_(parameter, 1 / int(self.count))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import torch
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -11,6 +13,7 @@ from torch.nn.functional import cross_entropy
 from arbonn.errors import TrainError
 from arbonn.model.methods.base import Lessons
 from arbonn.model.methods.wrapper import Wrapper, WrapperConfig
+from arbonn.model.recipe import MethodConfig
 
 
 class TaughtConfig(WrapperConfig):
@@ -23,7 +26,7 @@ class TaughtConfig(WrapperConfig):
 class Taught(Wrapper):
     """A wrapper with a float twin. Its weights travel in the state_dict, so a resumed run has the teacher that it began with."""
 
-    Config = TaughtConfig
+    Config: ClassVar[type[MethodConfig]] = TaughtConfig
 
     def prepare(self, model: nn.Module, domain_count: int, batch: int) -> None:
         super().prepare(model, domain_count, batch)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +32,7 @@ class WrapperConfig(MethodConfig):
 class Wrapper(Method):
     """Every hook is the base's. The base's state is in this one's state_dict, under `base.`."""
 
-    Config = WrapperConfig
+    Config: ClassVar[type[MethodConfig]] = WrapperConfig
     role = "wrapper"
 
     def __init__(self, config: MethodConfig) -> None:

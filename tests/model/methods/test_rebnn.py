@@ -67,6 +67,7 @@ def test_the_rules_for_gamma(share, g):
     assert ((clamped >= 1e-5) & (clamped <= 2e-4)).all()
     inside = (share * largest > 1e-5) & (share * largest < 2e-4)
     assert torch.equal(clamped[inside], (share * largest)[inside])
+    assert gamma_of("adaptive-clamped", torch.tensor([0.5]), torch.tensor([[1e-4, -2e-4]])).item() == pytest.approx(1e-4)
 
 
 @given(weights, arrays("float64", (3,), elements=st.floats(0.1, 2)), arrays("float64", (3,), elements=st.floats(0, 3)))

@@ -161,6 +161,7 @@ def test_the_shift_is_rounded_late_in_training_and_in_every_evaluation(built):
     binarizer.shift.data.fill_(7.0)
     assert binarizer.quantised_shift() == 16
     binarizer.scale.data.fill_(0.0)
+    binarizer.shift.data.fill_(0.0)
     assert net.fc0.effective_weight().isfinite().all()
 
 

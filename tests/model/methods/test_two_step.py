@@ -25,7 +25,7 @@ def test_the_base_sees_its_own_progress_and_is_silent_in_stage_one(built, run):
     chosen, net = built("two-step", share=0.5, base={"name": "irnet"})
     for t, inner in ((0.25, 0.1), (0.5, 0.1), (0.75, 1.0), (1.0, 10.0)):
         chosen.on_progress(t)
-        assert chosen.activation.t == pytest.approx(inner)
+        assert float(chosen.activation.t) == pytest.approx(inner)
     chosen, net = built("two-step", share=0.5, base={"name": "rbonn", "recon_weight": 1.0, "u_start": 0.1, "u_max": 0.1})
     chosen.on_progress(0.0)
     assert chosen.loss_terms(None) == {}
