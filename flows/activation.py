@@ -7,6 +7,7 @@ that channel are mirrored in front of it and behind it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,12 +73,25 @@ def edge_values(region: Region, channels: int, where: str) -> list[float]:
     return result
 
 
-def directions(region: Region, traced: list[NDArray[np.float32]], integers: Integers) -> tuple[NDArray[np.bool_], ...]:
-    """For each pooling the channels in which all that follows it falls. Raises LoweringError for one that neither rises nor falls."""
-    result = list[NDArray[np.bool_]]()
-    for spatial, values in zip(poolings(region), traced, strict=True):
-        order = np.argsort(values, axis=0, kind="stable")
-        steps = np.diff(np.take_along_axis(integers, order, axis=0), axis=0)
+def directions(
+    region: Region, traced: list[NDArray[np.float32]], integers: Integers, edges: Sequence[int]
+) -> tuple[NDArray[np.bool_], ...]:
+    """For each pooling the channels in which all that follows it falls. Raises LoweringError for one that neither rises nor falls.
+
+    `traced`: what each pooling takes, (levels, channels); borders in front of it, which become the integers `edges`, count like levels.
+    """
+    result, borders = list[NDArray[np.bool_]](), list[Spatial]()
+    given = iter(traced)
+    for spatial in region.spatials:
+        if spatial.window is None:
+            borders.append(spatial)
+            continue
+        values = next(given)
+        channels = values.shape[1]
+        around = [region.trace(np.full((1, channels), b.value, np.float32), [spatial.source], begin=b.target)[0] for b in borders]
+        order = np.argsort(np.concatenate([values, *around]), axis=0, kind="stable")
+        every = np.concatenate([integers, *(np.full((1, channels), edge) for edge in edges[: len(borders)])])
+        steps = np.diff(np.take_along_axis(every, order, axis=0), axis=0)
         rises, falls = (steps >= 0).all(axis=0), (steps <= 0).all(axis=0)
         if not (rises | falls).all():
             raise LoweringError(
@@ -86,7 +100,9 @@ def directions(region: Region, traced: list[NDArray[np.float32]], integers: Inte
                 allowed="rising or falling functions between a pooling and the next layer",
                 fix="quantize before the pooling",
             )
-        result.append(np.asarray(falls & ~rises))
+        turned = np.asarray(falls & ~rises)
+        # A constant channel goes with the others: where all are turned, so is a border.
+        result.append(np.asarray(falls) if turned.any() and not (rises & ~falls).any() else turned)
     return tuple(result)
 
 
@@ -106,7 +122,7 @@ def quantize(region: Region, start: NDArray[np.float32], after: str, zero: bool)
         grid.deviation,
         rest[-1] if zero else int(integers.flat[0]),
         tuple(rest[: len(edges)]),
-        directions(region, traced, integers),
+        directions(region, traced, integers, rest),
     )
 
 
@@ -121,9 +137,9 @@ def straight(region: Region, codes: Integers, start: NDArray[np.float32], dtype:
         return None
     step, base, deviation = found
     integers = np.broadcast_to(codes[:, None], values.shape)
-    mirrored = directions(region, traced, integers)
     exact = [(value - base) / step for value in (*edge_values(region, values.shape[1], after.node), *([0.0] if after.pads else []))]
     borders = [round(value) for value in exact]
+    mirrored = directions(region, traced, integers, borders)
     if dtype.name == "BIPOLAR" and not mirrored:
         dtype = datatype("TERNARY")  # where an SWG pads by 0
     if any(abs(e - b) > 2.0**-18 for e, b in zip(exact, borders, strict=True)) or not dtype.allows(np.array(borders, np.int64)):

@@ -94,7 +94,8 @@ def draw_window(draw: st.DrawFn, size: tuple[int, ...], *, dilated: bool = True,
 def draw_pool(b: Images, draw: st.DrawFn) -> None:
     kind = draw(st.sampled_from(("MaxPool", "MaxPool", "GlobalMaxPool")))
     if kind == "MaxPool":
-        b.window("MaxPool", (), b.size[0], **draw_window(draw, b.size))
+        dilated = draw(st.booleans())  # together with padding some window might hold nothing else
+        b.window("MaxPool", (), b.size[0], **draw_window(draw, b.size, dilated=dilated, padded=not dilated))
     else:
         b.then("GlobalMaxPool")
         b.size = (b.size[0], *[1] * (len(b.size) - 1))

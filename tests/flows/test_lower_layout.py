@@ -167,6 +167,16 @@ def test_padding_by_another_value_in_each_channel() -> None:
     )
 
 
+def test_a_border_of_channels_that_partly_fall() -> None:
+    b = Images((1, 3, 3), 0)
+    b.conv(2, [1, 1]).pad([1, 1, 1, 1], 0.0).window("MaxPool", (), 2, [2, 2])
+    b.then("Mul", np.array([[[1]], [[-1]]], np.float32)).activation("quant2")
+    assert built(b.flat().dense(2), "int4") == (
+        "LoweringError: maxpool3: a padded image whose channels partly fall behind the pooling\n"
+        "  allowed  padding behind the quantizer, or functions that all rise"
+    )
+
+
 def test_logits_that_are_images() -> None:
     b = Images((1, 3, 3), 0)
     assert chain(b.conv(2, [1, 1])) == (
