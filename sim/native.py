@@ -23,7 +23,7 @@ from arbonn.sim.trace import Stalls, Trace
 PROGRAM = "native"
 VERILATE = (
     "verilator", "--cc", "--exe", "--build", "-O3", "--x-assign", "unique", "-Wno-fatal", "-Wno-WIDTH", "--top-module", ACCELERATOR,
-    "-CFLAGS", "-O2", "-o", PROGRAM, "accelerator.v", "native.cpp",
+    "-o", PROGRAM, "accelerator.v", "native.cpp",
 )  # fmt: skip
 
 # A port is an integer of its own size up to 64 bits, beyond that an array of 32-bit words: `put` and `get` make words of both.
