@@ -76,7 +76,7 @@ def lower(model: Path, options: LowerOptions | None = None) -> Lowered:
         "passes": ", ".join(p.name for p in options.passes),
     } | {f"model_{k.removeprefix('arbonn.')}": v for k, v in network.metadata.items() if k.startswith("arbonn.")}
     graph = run_passes(replace(built.graph, provenance=provenance), options.passes)
-    frames, source = _frames(graph, options, network.name)
+    frames, source = frames_of(graph, options, network.name)
     verification = verify(graph, built, frames)
     return Lowered(graph, found.contract, found.source, built.notes, verification, source, time.perf_counter() - began, built)
 
@@ -90,7 +90,7 @@ def drawn_frames(contract: InputContract, channels: int, count: int, seed: int) 
     return np.concatenate([extremes, random.choice(codes, (count - len(extremes), channels))]).astype(np.int64)
 
 
-def _frames(graph: DataflowGraph, options: LowerOptions, name: str) -> tuple[Integers, str]:
+def frames_of(graph: DataflowGraph, options: LowerOptions, name: str) -> tuple[Integers, str]:
     """Codes (frames, *shape) in the order of the graph's input, and where they come from."""
     contract, shape, elements = graph.contract, graph.inputs[0].shape, graph.inputs[0].elements
     if isinstance(options.samples, int):

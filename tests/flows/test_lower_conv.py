@@ -17,7 +17,7 @@ from numpy.testing import assert_array_equal
 from arbonn.errors import LoweringError
 from arbonn.flows.importer import import_model
 from arbonn.flows.layers import Built, build
-from arbonn.flows.lower import LowerOptions, drawn_frames, lower
+from arbonn.flows.lower import LowerOptions, drawn_frames, frames_of, lower
 from arbonn.flows.passes import PASSES, run_passes
 from arbonn.flows.segments import cut
 from arbonn.flows.tie_bound import linear_interval
@@ -117,6 +117,13 @@ def test_images_are_nchw_whatever_the_file_does_with_them(tmp_path: Path, channe
         assert_array_equal(seen, labels)
 
 
+def test_samples_are_turned_to_the_order_of_the_input() -> None:
+    graph = lowered(dyadic().model(), "uint4,scale=1/16")[1]
+    pictures = np.random.default_rng(0).integers(0, 16, (3, 2, 5, 4))
+    for samples in (pictures, pictures.reshape(3, -1), pictures / np.float32(16)):
+        assert_array_equal(frames_of(graph, LowerOptions(samples=samples), "net.onnx")[0], pictures.transpose(0, 2, 3, 1))
+
+
 def small() -> Images:
     return Images((2, 5, 5), 3)
 
@@ -142,6 +149,10 @@ SHAPES: dict[str, tuple[Callable[[], Images], list[str]]] = {
     "depth-wise": (
         lambda: small().conv(2, [3, 3], groups=2, pads=[1, 1, 1, 1]).norm().activation("sign").conv(3, [3, 3]).activation("sign"),
         ["SWG", "VVAU", "SWG", "MVAU", "SWG", "MVAU"],
+    ),
+    "depth-wise that falls": (
+        lambda: small().conv(2, [3, 3], groups=2).then("Neg").then("BipolarQuant", np.float32(1)),  # type: ignore[dict-item, return-value]
+        ["SWG", "VVAU", "SWG", "MVAU"],
     ),
     "an average of the whole image": (
         lambda: small().conv(3, [2, 2]).activation("quant2").then("GlobalAveragePool"),  # type: ignore[dict-item, return-value]
@@ -252,13 +263,17 @@ def test_dense_layers_in_any_order_of_the_elements() -> None:
     assert_equal_to_file(b.dense(3).model(), "bipolar")
 
 
-def test_channels_in_another_order_only_permute_weights() -> None:
+@pytest.mark.parametrize("groups", [1, 2, 6])
+def test_channels_in_another_order_only_permute_weights(groups: int) -> None:
     """A channel shuffle: Reshape, Transpose, Reshape."""
     b = Images((2, 4, 4), 1)
     b.conv(6, [2, 2]).activation("sign")
     b.then("Reshape", np.array([0, 2, 3, 3, 3])).then("Transpose", perm=[0, 2, 1, 3, 4]).then("Reshape", np.array([0, 6, 3, 3]))
-    b.conv(6, [2, 2], groups=6, pads=[1, 0, 0, 0]).norm().activation("quant2").window("MaxPool", (), 6, [2, 1]).then("Flatten")
-    graph = assert_equal_to_file(b.dense(3).model(), "bipolar")
+    if groups == 6:
+        b.conv(6, [2, 2], groups=6, pads=[1, 0, 0, 0]).norm().activation("quant2").window("MaxPool", (), 6, [2, 1])
+    else:
+        b.conv(6, [2, 2], groups=groups).activation("sign")
+    graph = assert_equal_to_file(b.flat().dense(3).model(), "bipolar")
     assert not any(n.kind == "Shuffle" for n in graph.nodes)
 
 
