@@ -5,9 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+import tokenize
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+# What readers of .npy, .npz and JSON raise for damaged bytes: each of them was seen.
+UNREADABLE = (
+    OSError, ValueError, EOFError, MemoryError, OverflowError, RuntimeError, zipfile.BadZipFile, zlib.error, tokenize.TokenError
+)  # fmt: skip
 
 
 @contextmanager

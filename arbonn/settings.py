@@ -20,7 +20,7 @@ from arbonn.errors import RecipeError
 class Settings(BaseModel):
     """Base of every section of a recipe: unknown keys are errors, nothing is converted silently, values never change."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, validate_default=True, allow_inf_nan=False)
 
 
 S = TypeVar("S", bound=BaseModel)
@@ -44,7 +44,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(str(path), found=f"cannot be read: {error}", allowed="a TOML file in UTF-8") from None
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # a TOMLDecodeError is a ValueError; so are numbers of thousands of digits
         raise RecipeError(str(path), found=f"not TOML: {error}", allowed="TOML 1.0, for example `epochs = 40`") from None
 
 

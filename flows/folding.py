@@ -15,6 +15,7 @@ from math import gcd, lcm
 from pathlib import Path
 
 from arbonn.errors import FoldingError
+from arbonn.files import UNREADABLE
 from arbonn.hw.graph import DataflowGraph, Endpoint, Node, Stream
 from arbonn.hw.units.dwc import DWC
 from arbonn.hw.units.fifo import FIFO
@@ -26,7 +27,7 @@ def read_folding(path: Path) -> Folding:
     """Reads a folding file. Raises FoldingError for anything that is not `{unit: {"PE": n, "SIMD": n}}`."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except UNREADABLE as error:
         raise FoldingError(str(path), found=f"no readable JSON file ({error})", allowed='{"mvau_0": {"PE": 2, "SIMD": 16}}') from None
     if not isinstance(document, dict) or not all(_is_entry(entry) for entry in document.values()):
         raise FoldingError(str(path), found="something else than positive PE and SIMD by unit", allowed='{"mvau_0": {"PE": 2, "SIMD": 16}}')

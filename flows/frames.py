@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arbonn.errors import DataError
+from arbonn.files import UNREADABLE
 from arbonn.flows.lower import drawn_frames
+from arbonn.flows.results import IMAGES
 from arbonn.hw.datatypes import Integers
 from arbonn.hw.graph import DataflowGraph
-
-IMAGES, LABELS = "test_codes.npy", "test_labels.npy"
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,17 +49,20 @@ def read_images(graph: DataflowGraph, path: Path) -> Integers:
     array, shape = read_array(path), graph.inputs[0].shape
     channels_first = (shape[-1], *shape[:-1])
     if array.ndim < 2 or len(array) == 0 or array[0].size != graph.inputs[0].elements:
-        allowed = f"(frames, {graph.inputs[0].elements}), or (frames, {', '.join(map(str, channels_first))})"
+        shapes = dict.fromkeys([(graph.inputs[0].elements,), channels_first])
+        allowed = ", or ".join(f"(frames, {', '.join(map(str, s))})" for s in shapes)
         raise DataError(str(path), found=f"images of shape {array.shape}", allowed=allowed)
     codes = graph.contract.encode(array.reshape(len(array), *channels_first), str(path))
     return np.ascontiguousarray(np.moveaxis(codes, 1, -1))
 
 
-def read_labels(path: Path, frames: int) -> Integers:
-    """Labels (frames,) from a .npy file."""
+def read_labels(path: Path, frames: int, classes: int) -> Integers:
+    """Labels (frames,) from a .npy file, each below `classes`."""
     array = read_array(path)
     if array.dtype.kind not in "iu" or array.shape != (frames,):
         raise DataError(str(path), found=f"{array.dtype} of shape {array.shape}", allowed=f"integers of shape ({frames},), one an image")
+    if len(array) and not (array.min() >= 0 and array.max() < classes):
+        raise DataError(str(path), found=f"labels {array.min()} .. {array.max()}", allowed=f"0 .. {classes - 1}, the network's classes")
     return array.astype(np.int64)
 
 
@@ -66,9 +70,25 @@ def read_array(path: Path) -> NDArray[Any]:
     """The array in a .npy file; never unpickles."""
     try:
         array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except UNREADABLE as error:
         found = "no such file" if not path.exists() else f"no readable .npy file ({error})"
         raise DataError(str(path), found=found, allowed="a .npy file, as numpy.save writes it") from None
     if not isinstance(array, np.ndarray):
         raise DataError(str(path), found="an archive of arrays (.npz)", allowed="one array in a .npy file")
+    if array.dtype.kind not in "biuf":
+        raise DataError(str(path), found=f"{array.dtype} data", allowed="integers or floats")
     return array
+
+
+def labels_of(graph: DataflowGraph, values: Mapping[str, Integers]) -> Integers:
+    """The class of each frame: the graph's label, else the greatest logit, the lowest class among equals."""
+    names = [stream.id for stream in graph.outputs]
+    name = "label" if "label" in names else names[0]
+    flat = values[name].reshape(len(values[name]), -1)
+    return flat[:, 0] if name == "label" else flat.argmax(axis=1)
+
+
+def classes_of(graph: DataflowGraph) -> int:
+    """How many classes the graph tells apart: the logits that its LabelSelect takes, or that leave it."""
+    selects = [graph.ports(node)["i"] for node in graph.nodes if node.kind == "LabelSelect"]
+    return (selects or list(graph.outputs))[0].elements

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationInfo, field_validator
 
+from arbonn.errors import RecipeError
 from arbonn.model.recipe import TrainRecipe
-from arbonn.settings import Settings, load_toml
+from arbonn.settings import Settings, load_toml, nearest
 
 Stall = Annotated[float, Field(ge=0, lt=1)]
 
@@ -44,6 +45,18 @@ class BuildConfig(Settings):
     netlist_frames: NonNegativeInt = Field(
         default=2, description="test images through the bitstream, turned back into a netlist; 0: leave it out"
     )
+
+    @field_validator("board", mode="after")
+    @classmethod
+    def _known_board(cls, name: str, info: ValidationInfo) -> str:
+        """A wrong board is told before anything is trained for it."""
+        from arbonn.hw.boards import boards
+
+        known = boards()
+        if name not in known:
+            where = f"{(info.context or {}).get('where', 'recipe')}: build.board"
+            raise RecipeError(where, found=f"unknown board `{name}`", allowed=", ".join(known), fix=nearest(name, known))
+        return name
 
 
 class Recipe(TrainRecipe):

@@ -13,6 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 SCHEMA = 1
 
 
+IMAGES, LABELS = "test_codes.npy", "test_labels.npy"  # of a training, beside its model
+
+
 class Result(BaseModel):
     """Base of all results; `schema` rises when a key changes its meaning or goes away."""
 
@@ -50,8 +53,8 @@ class TrainResult(StageResult):
     binary_weights: int
     measures: dict[str, float]
     model: str = "model.onnx"
-    test_codes: str = "test_codes.npy"
-    test_labels: str = "test_labels.npy"
+    test_codes: str = IMAGES
+    test_labels: str = LABELS
 
 
 class LowerResult(StageResult):

@@ -19,20 +19,30 @@ from arbonn.files import sha256, write_text
 from arbonn.flows.doctor import simulator_version, version_of
 from arbonn.flows.progress import Report, silent
 from arbonn.flows.recipe import Recipe, load_recipe
-from arbonn.flows.results import BuildResult, CheckResult, EvalResult, InferResult, LowerResult, NetlistResult, StageResult, TrainResult
-from arbonn.flows.store import Store, Work, link
+from arbonn.flows.results import (
+    IMAGES,
+    LABELS,
+    BuildResult,
+    CheckResult,
+    EvalResult,
+    InferResult,
+    LowerResult,
+    NetlistResult,
+    StageResult,
+    TrainResult,
+)
+from arbonn.flows.store import Store, Work, link, linkable
 
 if TYPE_CHECKING:
     from arbonn.hw.datatypes import Integers
-    from arbonn.hw.graph import DataflowGraph
 
 R = TypeVar("R", bound=StageResult)
 COMMON = ("errors.py", "files.py", "settings.py", "flows/results.py")
 BATCH = 1000  # frames of the reference at a time
 
 
-def _kept(work: Work, kind: type[R], make: Callable[[Path], R], common: Common, name: str) -> R:
-    """The result of `work` from the store, made now if it is not there, linked as `name` in the folder of the results."""
+def _kept(work: Work, kind: type[R], make: Callable[[Path], R], common: Common, name: str, names: tuple[str, ...] = ()) -> R:
+    """The result of `work` from the store, made now if it is not there, linked as `name`, and `names` from it, in the folder of results."""
 
     def fill(folder: Path) -> None:
         begin = time.perf_counter()
@@ -41,10 +51,15 @@ def _kept(work: Work, kind: type[R], make: Callable[[Path], R], common: Common, 
         result = result.model_copy(update={"versions": dict(work.versions), "seconds": round(took, 3), "folder": ""})
         write_text(folder / "result.json", result.model_dump_json(by_alias=True, indent=1))
 
+    if common.out is not None:
+        for beside in (name, *names):
+            linkable(common.out / beside)  # told before any work, not after it
     path, cached = (common.store or Store()).get(work, fill)
     if common.out is not None:
         link(path, common.out / name)
         path = common.out / name
+        for beside in names:
+            link(Path(name) / beside, common.out / beside)
     result = kind.model_validate_json((path / "result.json").read_text(encoding="utf-8"))
     return result.model_copy(update={"cached": cached, "folder": str(path)})
 
@@ -77,11 +92,7 @@ def train(recipe: Recipe | Path, common: Common = Common()) -> TrainResult:
     tools = ("torch", "brevitas", "numpy", "onnx", "onnxscript", "lightning-fabric", "scikit-learn")
     # Not this file: the folder is decided by model/ alone, and training is the dearest stage to repeat.
     work = Work("train", {}, wanted.training(), {t: version_of(t) for t in tools}, ("model", *COMMON), resumable=True)
-    result = _kept(work, TrainResult, make, common, "train")
-    if common.out is not None:
-        for name in (result.model, result.test_codes, result.test_labels):
-            link(Path("train") / name, common.out / name)
-    return result
+    return _kept(work, TrainResult, make, common, "train", ("model.onnx", IMAGES, LABELS))
 
 
 @dataclass(frozen=True)
@@ -107,6 +118,9 @@ def lower(model: Path, options: LowerOptions = LowerOptions(), common: Common = 
     read_model(model)  # a file that is none must be told before anything is hashed
     files = {"model": model, "input_table": options.input_table, "samples": options.samples, "folding": options.folding}
     paths = {name: path for name, path in files.items() if isinstance(path, Path)}
+    for name, number in (("target-fps", options.target_fps), ("clock-mhz", options.clock_mhz), ("max-luts", options.max_luts)):
+        if number is not None and not 0 < number < float("inf"):
+            raise InputError(f"--{name}", found=f"{number:g}", allowed="a positive number")
     for name, path in paths.items():
         if not path.is_file():
             raise InputError(str(path), found="no such file", allowed=f"the file named by --{name.replace('_', '-')}")
@@ -123,11 +137,7 @@ def lower(model: Path, options: LowerOptions = LowerOptions(), common: Common = 
     tools = ("numpy", "onnx", "onnxruntime", "qonnx", "numba")
     inputs = {name: sha256(path) for name, path in paths.items()}
     work = Work("lower", inputs, parameters, {t: version_of(t) for t in tools}, ("hw", "sim", "flows", *COMMON))
-    result = _kept(work, LowerResult, make, common, "lower")
-    if common.out is not None:
-        for name in ("graph.json", "graph.npz"):
-            link(Path("lower") / name, common.out / name)
-    return result
+    return _kept(work, LowerResult, make, common, "lower", ("graph.json", "graph.npz"))
 
 
 @dataclass(frozen=True)
@@ -169,13 +179,13 @@ def evaluate(folder: Path, images: Path | None = None, labels: Path | None = Non
     """Accuracy of the integer network in `folder` on labelled images (by default the test images of its training)."""
     import numpy as np
 
-    from arbonn.flows.frames import IMAGES, LABELS, read_images, read_labels
+    from arbonn.flows.frames import classes_of, labels_of, read_images, read_labels
     from arbonn.hw import graph_file
     from arbonn.sim.fast import FastReference
 
     graph = graph_file.load(folder)
     codes = read_images(graph, images or folder / IMAGES)
-    truth = read_labels(labels or folder / LABELS, len(codes))
+    truth = read_labels(labels or folder / LABELS, len(codes), classes_of(graph))
     reference, name = FastReference(graph), graph.inputs[0].id
     reference.run({name: codes[:1]})  # compiles what is not compiled yet, which is no time of the images'
     begin, answers = time.perf_counter(), []
@@ -189,14 +199,6 @@ def evaluate(folder: Path, images: Path | None = None, labels: Path | None = Non
         accuracy=correct / len(codes), correct=correct, frames=len(codes), images_per_second=round(len(codes) / took, 1),
         seconds=round(took, 3), versions=versions, folder=str(folder),
     )  # fmt: skip
-
-
-def labels_of(graph: DataflowGraph, values: Mapping[str, Integers]) -> Integers:
-    """The class of each frame: the graph's label, else the greatest logit, the lowest class among equals."""
-    names = [stream.id for stream in graph.outputs]
-    name = "label" if "label" in names else names[0]
-    flat = values[name].reshape(len(values[name]), -1)
-    return flat[:, 0] if name == "label" else flat.argmax(axis=1)
 
 
 @dataclass(frozen=True)

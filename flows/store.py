@@ -22,12 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import arbonn
-from arbonn.errors import ArbonnError, InputError, ToolError
+from arbonn.errors import ArbonnError, InputError
 from arbonn.files import sha256, write_text
 
 PACKAGE = Path(arbonn.__file__).parent
-RECORD = "stored.json"  # in each object: what decided it, and its files with their sizes
+RECORD = "stored.json"  # in each object: what decided it, the hash of each of its files, and a seal over both
 FULL = (errno.ENOSPC, errno.EDQUOT)
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.EISDIR)
 
 
 def default_root() -> Path:
@@ -124,8 +125,8 @@ class Store:
             partial = self._partial(key, work.resumable)
             try:
                 make(partial)
-                files = {str(p.relative_to(partial)): p.stat().st_size for p in sorted(partial.rglob("*")) if p.is_file()}
-                write_text(partial / RECORD, json.dumps({**work.record(), "files": files}, indent=1, ensure_ascii=False))
+                record = {**work.record(), "files": _hashes(partial)}
+                write_text(partial / RECORD, json.dumps({**record, "seal": _seal(record)}, indent=1, ensure_ascii=False))
                 target.parent.mkdir(parents=True, exist_ok=True)
                 partial.rename(target)
             except BaseException:
@@ -150,8 +151,10 @@ class Store:
         for kind in ("objects", "partial"):
             for folder in (self.root / kind).glob("*"):
                 with self._locked(folder.name.partition(".")[0], wait=False) as mine:
-                    if mine:
+                    if mine and folder.is_dir():
                         shutil.rmtree(folder)
+                    elif mine:  # no object of ours
+                        folder.unlink()
         left = self.size()
         return objects - left[0], octets - left[1]
 
@@ -171,10 +174,12 @@ class Store:
         return own
 
     def _whole(self, target: Path) -> bool:
+        """True when no byte of the object has changed since it was made: a damaged one is made again."""
         try:
-            files = json.loads((target / RECORD).read_text(encoding="utf-8"))["files"]
-            return all((target / name).stat().st_size == size for name, size in files.items())
-        except (OSError, ValueError, KeyError):
+            record = json.loads((target / RECORD).read_text(encoding="utf-8"))
+            seal = record.pop("seal")
+            return bool(seal == _seal(record)) and all(sha256(target / name) == found for name, found in record["files"].items())
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return False
 
     @contextmanager
@@ -202,20 +207,20 @@ class Store:
     def _guard(self, key: str) -> Iterator[None]:
         try:
             yield
-        except ToolError as error:
-            if self._free() < 1_000_000:  # a program that we started found the disk full and said so in its own way
-                raise self._disk_full() from error
-            raise
         except OSError as error:
             if error.errno in FULL:
                 raise self._disk_full() from error
-            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR) and str(self.root) in str(error.filename):
+            if error.errno in UNWRITABLE and str(self.root) in str(error.filename):
                 raise InputError(
                     str(self.root),
                     found=f"the store cannot be written ({os.strerror(error.errno)})",
                     allowed="a folder that you may write to",
                     fix="set ARBONN_STORE to another folder",
                 ) from error
+            raise
+        except Exception as error:
+            if self._free() < 1_000_000:  # a program or a library found the disk full and said so in its own way
+                raise self._disk_full() from error
             raise
 
     def _free(self) -> int:
@@ -230,11 +235,31 @@ class Store:
         )
 
 
+def _hashes(folder: Path) -> dict[str, str]:
+    return {str(p.relative_to(folder)): sha256(p) for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def _seal(record: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+
+
+def linkable(name: Path) -> None:
+    """Raises InputError unless `name` is free for a link: a user's own file is never replaced. Makes the folder that it is in."""
+    try:
+        name.parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(name.parent, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise InputError(str(name.parent), found=f"no folder for results ({why})", allowed="a folder that you may write to") from None
+    if name.exists() and not name.is_symlink():
+        what = "a folder" if name.is_dir() else "a file that arbonn did not make"
+        raise InputError(str(name), found=f"{what} stands where a link should go", fix="remove it, or choose another --out")
+
+
 def link(target: Path, name: Path) -> None:
     """Makes `name` a link to `target`, in place of any link that was there."""
-    name.parent.mkdir(parents=True, exist_ok=True)
-    if name.is_dir() and not name.is_symlink():
-        raise InputError(str(name), found="a folder stands where a link should go", fix="remove it, or choose another --out")
+    linkable(name)
     temporary = name.with_name(f".{name.name}.{os.getpid()}")
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(target)

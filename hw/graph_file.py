@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from arbonn.errors import GraphError
-from arbonn.files import replacing, write_text
+from arbonn.files import UNREADABLE, replacing, write_text
 from arbonn.hw.contract import InputContract
 from arbonn.hw.datatypes import DataType, datatype
 from arbonn.hw.graph import SCHEMA, DataflowGraph, Endpoint, Node, Stream
@@ -52,7 +51,7 @@ def load(folder: Path) -> DataflowGraph:
         document = json.loads(path.read_text(encoding="utf-8"))
         with (folder / "graph.npz").open("rb") as raw, np.load(raw, allow_pickle=False) as file:  # a broken one would stay open in np.load
             arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise GraphError(
             str(path), found=f"no readable graph ({type(error).__name__}: {error})", allowed="graph.json and graph.npz", fix=fix
         ) from None
@@ -60,12 +59,11 @@ def load(folder: Path) -> DataflowGraph:
         seen = document.get("schema") if isinstance(document, dict) else None
         raise GraphError(str(path), found=f"schema {seen}", allowed=f"schema {SCHEMA}", fix=fix)
     try:
-        graph = _graph(document, arrays)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        graph = _graph(document, arrays).verify()
+    except (KeyError, TypeError, AttributeError, IndexError, *UNREADABLE) as error:
         raise GraphError(
             str(path), found=f"a damaged graph ({type(error).__name__}: {error})", allowed="what `arbonn lower` writes", fix=fix
         ) from None
-    graph.verify()
     if digest(graph) != document.get("digest"):
         raise GraphError(str(path), found="another digest than graph.npz and graph.json give", allowed="two files of one lowering", fix=fix)
     return graph

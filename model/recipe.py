@@ -12,7 +12,6 @@ from pydantic import (
     Field,
     NonNegativeFloat,
     NonNegativeInt,
-    PositiveFloat,
     PositiveInt,
     SerializeAsAny,
     ValidationInfo,
@@ -40,7 +39,7 @@ class DataConfig(Settings):
     name: str = Field(description="a data set")
     test: PositiveInt = Field(360, description="test images, drawn stratified by class")
     val: PositiveInt = Field(180, description="validation images, drawn stratified by class from what is left")
-    split_seed: NonNegativeInt = 0
+    split_seed: int = Field(0, ge=0, lt=2**32)  # scikit-learn takes no greater one
     augment: Annotated[tuple[Augmentation, ...], Field(strict=False, min_length=1)] = ("none",)
 
 
@@ -48,7 +47,7 @@ class NetworkConfig(Settings):
     """[network]: layer sizes. `binary` first and last layers are the ones that lower to hardware."""
 
     name: str = Field("mlp", description="a network")
-    sizes: Annotated[tuple[PositiveInt, ...], Field(strict=False, description="features of each hidden layer")]
+    sizes: Annotated[tuple[Annotated[int, Field(ge=1, le=65536)], ...], Field(strict=False, description="features of each hidden layer")]
     first_last: Literal["binary"] = "binary"
     block: Literal["bn", "nf"] = Field("bn", description="bn: BatchNorm before each sign; nf: no norm, a learnt activation")
 
@@ -79,7 +78,7 @@ class TrainConfig(Settings):
     epochs: PositiveInt = Field(description="passes over the training images")
     batch: PositiveInt = 64
     optimizer: Literal["adam", "sgd"] = "adam"
-    lr: PositiveFloat = 5e-3
+    lr: Annotated[float, Field(gt=0, le=1000)] = 5e-3
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     weight_decay: NonNegativeFloat = 0.0
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
@@ -95,8 +94,8 @@ class TrainConfig(Settings):
 class TrainRecipe(Settings):
     """Everything that decides a trained network. Stages after training subclass it and add their own sections."""
 
-    name: str = Field(description="the name of the run")
-    seed: NonNegativeInt = 0
+    name: str = Field(description="the name of the run, and of its folder in build/", pattern=r"^\w[\w.-]{0,63}$")
+    seed: int = Field(0, ge=0, lt=2**63)
     data: DataConfig
     network: NetworkConfig
     method: SerializeAsAny[MethodConfig]

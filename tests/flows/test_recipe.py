@@ -21,12 +21,12 @@ def test_shipped_recipes_load(path: Path) -> None:
 
 
 def test_overrides_reach_every_section() -> None:
-    recipe = load_recipe(DIGITS, ["train.epochs=3", "check.stalls=[0.5]", "build.board=other", "fold.target_fps=100.0"])
-    assert (recipe.train.epochs, recipe.check.stalls, recipe.build.board, recipe.fold.target_fps) == (3, (0.5,), "other", 100.0)
+    recipe = load_recipe(DIGITS, ["train.epochs=3", "check.stalls=[0.5]", "build.netlist_frames=5", "fold.target_fps=100.0"])
+    assert (recipe.train.epochs, recipe.check.stalls, recipe.build.netlist_frames, recipe.fold.target_fps) == (3, (0.5,), 5, 100.0)
 
 
 def test_later_sections_do_not_decide_the_training() -> None:
-    assert load_recipe(DIGITS).key() == load_recipe(DIGITS, ["check.seed=7", "build.board=other"]).key()
+    assert load_recipe(DIGITS).key() == load_recipe(DIGITS, ["check.seed=7", "build.netlist_frames=5"]).key()
     assert load_recipe(DIGITS).key() != load_recipe(DIGITS, ["seed=7"]).key()
 
 
@@ -39,6 +39,13 @@ def test_later_sections_do_not_decide_the_training() -> None:
             "  allowed  frames, second_frames, seed, stalls\n"
             "  fix      did you mean `stalls`?",
         ),
+        (
+            "build.board='icebraker'",
+            "RecipeError: {}: build.board: unknown board `icebraker`\n  allowed  icebreaker\n  fix      did you mean `icebreaker`?",
+        ),
+        ("fold.target_fps=inf", "RecipeError: {}: fold.target_fps: inf\n  allowed  finite number"),
+        ("seed=9223372036854775808", "RecipeError: {}: seed: 9223372036854775808\n  allowed  less than 9223372036854775808"),
+        ("name='../outside'", "RecipeError: {}: name: '../outside'\n  allowed  String should match pattern '^\\w[\\w.-]{0,63}$'"),
         ("check.stalls=[1.0]", "RecipeError: {}: check.stalls.0: 1.0\n  allowed  less than 1"),
         ("lower.samples='all'", "RecipeError: {}: lower.samples: 'all'\n  allowed  integer"),
         ("buld.board='x'", "RecipeError: {}: buld: unknown key `buld`\n  allowed  {}\n  fix      did you mean `build`?"),

@@ -215,3 +215,38 @@ def test_link_replaces_a_link_but_no_folder(tmp_path: Path) -> None:
         assert os.readlink(tmp_path / "out" / "here") == str(tmp_path / name)
     with pytest.raises(InputError, match="a folder stands where a link should go"):
         link(tmp_path / "one", tmp_path / "two")
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "one byte of a file": lambda o: (o / "out").write_text("Y" + (o / "out").read_text()[1:]),
+    "a file is gone": lambda o: (o / "out").unlink(),
+    "the record is no object": lambda o: (o / "stored.json").write_text("[]"),
+    "the record names no files": lambda o: (o / "stored.json").write_text('{"files": {}}'),
+    "the record is cut": lambda o: (o / "stored.json").write_text((o / "stored.json").read_text()[:40]),
+}
+
+
+@pytest.mark.parametrize("how", DAMAGE)
+def test_a_damaged_object_is_made_again(how: str, tmp_path: Path) -> None:
+    store, work = Store(tmp_path), Work("train", {}, {}, {}, ("errors.py",))
+    made, _ = store.get(work, write("whole"))
+    DAMAGE[how](made)
+    again, cached = store.get(work, write("whole"))
+    assert (not cached, (again / "out").read_text()) == (True, "whole")
+
+
+def test_a_users_own_file_is_never_replaced_by_a_link(tmp_path: Path) -> None:
+    own = tmp_path / "model.onnx"
+    own.write_text("mine")
+    with pytest.raises(InputError) as caught:
+        link(tmp_path, own)
+    assert str(caught.value) == (
+        f"InputError: {own}: a file that arbonn did not make stands where a link should go\n  fix      remove it, or choose another --out"
+    )
+    assert own.read_text() == "mine"
+
+
+def test_a_file_in_place_of_the_folder_of_results_is_told(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(InputError, match="no folder for results"):
+        link(tmp_path, tmp_path / "out" / "lower")

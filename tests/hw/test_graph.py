@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from arbonn.errors import GraphError
@@ -141,3 +143,17 @@ def test_a_damaged_file_is_refused(how: str, found: str, tmp_path: Path) -> None
     with pytest.raises(GraphError) as caught:
         load(tmp_path)
     assert found in str(caught.value)
+
+
+@settings(max_examples=60)
+@given(data=st.data())
+def test_any_damaged_byte_is_one_error_or_harmless(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("graph")
+    save(small_network(), folder)
+    path = folder / data.draw(st.sampled_from(["graph.npz", "graph.json"]))
+    content = bytearray(path.read_bytes())
+    place = data.draw(st.integers(0, len(content) - 1))
+    content[place] ^= 1 << data.draw(st.integers(0, 7))
+    path.write_bytes(content)
+    with suppress(GraphError):
+        assert digest(load(folder)) == digest(small_network())
