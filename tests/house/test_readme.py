@@ -28,7 +28,7 @@ def test_commands_run_as_written(tmp_path: Path) -> None:
     (tmp_path / "recipes").mkdir()
     (tmp_path / "recipes" / "digits.toml").write_text(SMALL)
     ran = [command for command in COMMANDS if command.startswith("arbonn ")]
-    assert {command.split()[1] for command in ran} >= {"doctor", "train", "lower", "eval", "check", "build", "report"}
+    assert {command.split()[1] for command in ran} >= {"doctor", "train", "lower", "eval", "check", "build", "export", "show"}
     order = sorted(ran, key=lambda command: "report" in command)
     for command in ["arbonn run recipes/digits.toml", *order]:
         program, *arguments = shlex.split(command)
