@@ -16,7 +16,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -167,8 +167,11 @@ class Store:
             stable.mkdir(parents=True, exist_ok=True)
             return stable
         stable.parent.mkdir(parents=True, exist_ok=True)
-        for old in stable.parent.glob(f"{key}.*"):
-            shutil.rmtree(old, ignore_errors=True)
+        for old in stable.parent.glob("*.*-*"):  # of killed processes: nobody holds the lock on their keys, or we do
+            other = old.name.partition(".")[0]
+            with nullcontext(True) if other == key else self._locked(other, wait=False) as mine:
+                if mine:
+                    shutil.rmtree(old, ignore_errors=True)
         own = stable.with_name(f"{key}.{os.getpid()}-{time.monotonic_ns()}")
         own.mkdir()
         return own

@@ -250,3 +250,10 @@ def test_a_file_in_place_of_the_folder_of_results_is_told(tmp_path: Path) -> Non
     (tmp_path / "out").write_text("a file")
     with pytest.raises(InputError, match="no folder for results"):
         link(tmp_path, tmp_path / "out" / "lower")
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_work(tmp_path: Path) -> None:
+    left = tmp_path / "partial" / "build-0123.4567-89"
+    left.mkdir(parents=True)
+    Store(tmp_path).get(Work("lower", {}, {}, {}, ("errors.py",)), write("x"))
+    assert not left.exists()
