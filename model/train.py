@@ -27,8 +27,9 @@ from arbonn.errors import TrainError
 from arbonn.files import replacing, write_text
 from arbonn.model import data as datasets
 from arbonn.model import network as networks
+from arbonn.model.batches import batches, domain_count, steps_per_epoch, tensors
 from arbonn.model.checkpoint import load_checkpoint, save_checkpoint
-from arbonn.model.data import DataSet, Split
+from arbonn.model.data import DataSet
 from arbonn.model.export import export
 from arbonn.model.measures import FlipMeter, density_overlap
 from arbonn.model.methods.base import Context, Lessons, Method, objective
@@ -83,23 +84,23 @@ def train(recipe: TrainRecipe, folder: Path, on_progress: Callable[[Progress], N
         model, optimizer = fabric.setup(network, optimizer)
         meter = FlipMeter(network)
         run = _Run()
-        everything = _tensors(data, data.train, fabric.device)
+        everything = tensors(data, data.train, fabric.device)
         if checkpoint.exists():
             load_checkpoint(checkpoint, recipe, network, method, optimizer, meter, run, fabric.device)
         else:
             method.teach(Lessons(*everything, config.batch, config.lr, recipe.seed))
         logger = _logger(config, folder, run)
 
-        steps = _steps_per_epoch(data.train, config)
-        val = _tensors(data, data.val, fabric.device)
+        steps = steps_per_epoch(data.train, config)
+        val = tensors(data, data.val, fabric.device)
         while run.epoch < config.epochs:
             started = time.perf_counter()
             if run.step == 0:
                 meter.restart()
-            for step, (inputs, labels, domains) in _batches(recipe, data, method, run.epoch, run.step, fabric.device):
+            for step, (inputs, labels, domains) in batches(recipe, data, method, run.epoch, run.step, fabric.device):
                 number = run.epoch * steps + step
                 lr = _set_lr(optimizer, config, number, steps)
-                context = Context(network, optimizer, inputs, labels, domains, _domain_count(recipe, data), recipe.seed, number, lr)
+                context = Context(network, optimizer, inputs, labels, domains, domain_count(recipe, data), recipe.seed, number, lr)
 
                 def closure(context: Context = context) -> Tensor:
                     optimizer.zero_grad()
@@ -156,7 +157,7 @@ def build(recipe: TrainRecipe, data: DataSet) -> tuple[Method, nn.Module]:
     """The method and the untrained network of a recipe. Methods draw no random numbers here: arms of one seed start alike."""
     method: Method = METHODS.get(recipe.method.name, "method.name")(recipe.method)
     network = networks.build(recipe.network, data.train.codes.shape[1], data.classes, method)
-    method.prepare(network, _domain_count(recipe, data), recipe.train.batch)
+    method.prepare(network, domain_count(recipe, data), recipe.train.batch)
     return method, network
 
 
@@ -224,44 +225,6 @@ def _set_lr(optimizer: torch.optim.Optimizer, config: TrainConfig, number: int, 
     return config.lr * factor
 
 
-def _steps_per_epoch(split: Split, config: TrainConfig) -> int:
-    steps = len(split) // config.batch  # a smaller last batch would unbalance domains and batch statistics
-    if steps == 0:
-        raise TrainError("train.batch", found=f"{config.batch}", allowed=f"at most {len(split)}, the number of training images")
-    return steps
-
-
-def _domain_count(recipe: TrainRecipe, data: DataSet) -> int:
-    own = int(data.train.domains.max()) + 1
-    return own if own > 1 else len(recipe.data.augment)
-
-
-def _batches(
-    recipe: TrainRecipe, data: DataSet, method: Method, epoch: int, first: int, device: torch.device
-) -> Iterator[tuple[int, tuple[Tensor, Tensor, Tensor]]]:
-    """(step, (inputs, labels, domains)) of an epoch from step `first` on.
-
-    Position p of the order takes augmentation p mod count, so every batch holds the same share of each; without domains of its
-    own, the data set's domains are the augmentations.
-    """
-    names, batch = recipe.data.augment, recipe.train.batch
-    permutation = np.random.default_rng((recipe.seed, epoch)).permutation(len(data.train))
-    order = method.sampler(data.train.domains, permutation)
-    own = data.train.domains[order]
-    own_count = int(data.train.domains.max()) + 1
-    choice = np.arange(len(order)) // own_count % len(names)  # every domain of the data set meets every augmentation
-    domains = own if own_count > 1 else choice
-    inputs = data.to_float(datasets.augment(data, names, choice, order, recipe.seed, epoch))
-    labels = data.train.labels[order]
-    for step in range(first, _steps_per_epoch(data.train, recipe.train)):
-        rows = slice(step * batch, (step + 1) * batch)
-        yield step, tuple(torch.from_numpy(array[rows]).to(device) for array in (inputs, labels, domains))
-
-
-def _tensors(data: DataSet, split: Split, device: torch.device) -> tuple[Tensor, Tensor]:
-    return torch.from_numpy(data.to_float(split.codes)).to(device), torch.from_numpy(split.labels).to(device)
-
-
 def _logger(config: TrainConfig, folder: Path, run: _Run) -> TensorBoardLogger | None:
     # purge_step: what a killed run logged beyond its checkpoint is logged again.
     return TensorBoardLogger(folder, name="tensorboard", version="", purge_step=run.epoch + 1) if config.tensorboard else None
@@ -288,7 +251,7 @@ def _finish(recipe: TrainRecipe, folder: Path, data: DataSet, network: nn.Module
     return TrainOutcome(
         method=recipe.method.name,
         seed=recipe.seed,
-        float_accuracy=accuracy(network, *_tensors(data, data.test, cpu)),
+        float_accuracy=accuracy(network, *tensors(data, data.test, cpu)),
         val_accuracy=run.best["val_accuracy"],
         epochs=run.epoch,
         best_epoch=run.best["epoch"],
