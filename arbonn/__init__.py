@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from arbonn.errors import ArbonnError as ArbonnError
+    from arbonn.flows.options import BuildOptions as BuildOptions
+    from arbonn.flows.options import CheckOptions as CheckOptions
+    from arbonn.flows.options import Common as Common
+    from arbonn.flows.options import InferOptions as InferOptions
+    from arbonn.flows.options import LowerOptions as LowerOptions
     from arbonn.flows.recipe import Recipe as Recipe
     from arbonn.flows.recipe import load_recipe as load_recipe
     from arbonn.flows.run import run as run
-    from arbonn.flows.stages import BuildOptions as BuildOptions
-    from arbonn.flows.stages import CheckOptions as CheckOptions
-    from arbonn.flows.stages import Common as Common
-    from arbonn.flows.stages import InferOptions as InferOptions
-    from arbonn.flows.stages import LowerOptions as LowerOptions
     from arbonn.flows.stages import build as build
     from arbonn.flows.stages import check as check
     from arbonn.flows.stages import evaluate as evaluate
@@ -42,7 +42,8 @@ _WHERE = {
     "Store": "arbonn.flows.store",
     "load_recipe": "arbonn.flows.recipe",
     "run": "arbonn.flows.run",
-    **dict.fromkeys((*_OPTIONS, *_STAGES), "arbonn.flows.stages"),
+    **dict.fromkeys(_OPTIONS, "arbonn.flows.options"),
+    **dict.fromkeys(_STAGES, "arbonn.flows.stages"),
 }
 __all__ = sorted(_WHERE)
 

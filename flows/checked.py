@@ -5,18 +5,15 @@ from __future__ import annotations
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from arbonn.flows.frames import Frames
+from arbonn.flows.options import CheckOptions
 from arbonn.flows.progress import Report
 from arbonn.flows.results import CheckResult, SimulatorResult
 from arbonn.hw.graph import DataflowGraph
 from arbonn.sim import check as simulation
 from arbonn.sim import runner
 from arbonn.sim.timing import figures, predict
-
-if TYPE_CHECKING:
-    from arbonn.flows.stages import CheckOptions
 
 
 def run_check(graph: DataflowGraph, frames: Frames, options: CheckOptions, folder: Path, report: Report) -> CheckResult:

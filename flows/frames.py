@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from arbonn.errors import DataError
 from arbonn.files import UNREADABLE
-from arbonn.flows.lower import drawn_frames
+from arbonn.flows.lowering.lower import drawn_frames
 from arbonn.flows.results import IMAGES
 from arbonn.hw.datatypes import Integers
 from arbonn.hw.graph import DataflowGraph

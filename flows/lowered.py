@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from arbonn.flows import lower as lowering
 from arbonn.flows.frames import read_array
+from arbonn.flows.lowering import lower as lowering
+from arbonn.flows.options import LowerOptions
 from arbonn.flows.results import LowerResult
 from arbonn.flows.target import Target, fold_for
 from arbonn.hw import graph_file
@@ -16,9 +16,6 @@ from arbonn.hw.graph import DataflowGraph
 from arbonn.hw.units.fifo import FIFO
 from arbonn.hw.units.mvau import MVAU
 from arbonn.sim.timing import figures, predict
-
-if TYPE_CHECKING:
-    from arbonn.flows.stages import LowerOptions
 
 TIES_LISTED = 100
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from arbonn.files import write_text
 from arbonn.flows import stages
+from arbonn.flows.options import BuildOptions, CheckOptions, Common, LowerOptions
 from arbonn.flows.progress import Report, silent
 from arbonn.flows.recipe import Recipe, load_recipe
 from arbonn.flows.report import write_report
@@ -30,15 +31,13 @@ def run(
         beside = recipe.parent
         recipe = load_recipe(recipe)
     folder = out or Path("build") / recipe.name
-    common = stages.Common(folder, store, report)
+    common = Common(folder, store, report)
     trained = stages.train(recipe, common)
     lowered = stages.lower(folder / trained.model, _lower_options(recipe, folder / trained.test_codes, beside), common)
     evaluated = stages.evaluate(folder, common=common)
     wanted = recipe.check
-    checked = stages.check(
-        folder, stages.CheckOptions(None, wanted.frames or None, wanted.second_frames, wanted.stalls, seed=wanted.seed), common
-    )
-    options = stages.BuildOptions(recipe.build.board, recipe.build.netlist_frames)
+    checked = stages.check(folder, CheckOptions(None, wanted.frames or None, wanted.second_frames, wanted.stalls, seed=wanted.seed), common)
+    options = BuildOptions(recipe.build.board, recipe.build.netlist_frames)
     built = stages.build(folder, options, common)
     netlist = stages.netlist(folder, built, options, common) if options.netlist_frames else None
     skipped = _skipped(checked, netlist)
@@ -83,9 +82,9 @@ def run(
     return result
 
 
-def _lower_options(recipe: Recipe, samples: Path, beside: Path) -> stages.LowerOptions:
+def _lower_options(recipe: Recipe, samples: Path, beside: Path) -> LowerOptions:
     fold = recipe.fold
-    return stages.LowerOptions(
+    return LowerOptions(
         samples=samples,
         max_samples=recipe.lower.samples,
         board=recipe.build.board,

@@ -10,14 +10,14 @@ import hashlib
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from arbonn.errors import InputError
 from arbonn.files import sha256, write_text
 from arbonn.flows.doctor import simulator_version, version_of
-from arbonn.flows.progress import Report, silent
+from arbonn.flows.options import BuildOptions, CheckOptions, Common, InferOptions, LowerOptions
 from arbonn.flows.recipe import Recipe, load_recipe
 from arbonn.flows.results import (
     IMAGES,
@@ -64,15 +64,6 @@ def _kept(work: Work, kind: type[R], make: Callable[[Path], R], common: Common, 
     return result.model_copy(update={"cached": cached, "folder": str(path)})
 
 
-@dataclass(frozen=True)
-class Common:
-    """What every stage takes beside its inputs: where results are linked (None: only kept), the store, and who is told how far it is."""
-
-    out: Path | None = None
-    store: Store | None = None
-    report: Report = silent
-
-
 def train(recipe: Recipe | Path, common: Common = Common()) -> TrainResult:
     """Trains the network of a recipe and exports it; a killed training goes on from its last checkpoint."""
     wanted = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
@@ -95,25 +86,9 @@ def train(recipe: Recipe | Path, common: Common = Common()) -> TrainResult:
     return _kept(work, TrainResult, make, common, "train", ("model.onnx", IMAGES, LABELS))
 
 
-@dataclass(frozen=True)
-class LowerOptions:
-    """How a file becomes a folded graph. `samples`: a .npy file of frames to compare on, else so many drawn ones."""
-
-    input: str | None = None
-    input_table: Path | None = None
-    outputs: Literal["both", "logits", "label"] = "both"
-    samples: Path | int = 100
-    max_samples: int | None = None
-    board: str = "icebreaker"
-    target_fps: float | None = None
-    clock_mhz: float | None = None
-    max_luts: int | None = None
-    folding: Path | None = None
-
-
 def lower(model: Path, options: LowerOptions = LowerOptions(), common: Common = Common()) -> LowerResult:
     """Lowers a QONNX file to an integer dataflow graph, compares it with the file, and folds it for a board."""
-    from arbonn.flows.importer import read_model
+    from arbonn.flows.lowering.importer import read_model
 
     read_model(model)  # a file that is none must be told before anything is hashed
     files = {"model": model, "input_table": options.input_table, "samples": options.samples, "folding": options.folding}
@@ -138,19 +113,6 @@ def lower(model: Path, options: LowerOptions = LowerOptions(), common: Common = 
     inputs = {name: sha256(path) for name, path in paths.items()}
     work = Work("lower", inputs, parameters, {t: version_of(t) for t in tools}, ("hw", "sim", "flows", *COMMON))
     return _kept(work, LowerResult, make, common, "lower", ("graph.json", "graph.npz"))
-
-
-@dataclass(frozen=True)
-class CheckOptions:
-    """Frames through each simulator (None: all there are; 0: leave it out), the stalls on both ends, and how Verilator runs."""
-
-    images: Path | None = None
-    frames: int | None = None
-    second_frames: int = 20
-    stalls: tuple[float, ...] = (0.0, 0.3, 0.9)
-    patterns: int = 1
-    seed: int = 0
-    engine: Literal["cocotb", "native"] = "cocotb"
 
 
 def check(folder: Path, options: CheckOptions = CheckOptions(), common: Common = Common()) -> CheckResult:
@@ -201,14 +163,6 @@ def evaluate(folder: Path, images: Path | None = None, labels: Path | None = Non
     )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class BuildOptions:
-    """The board, and the frames on which its bitstream is checked."""
-
-    board: str = "icebreaker"
-    netlist_frames: int = 2
-
-
 def build(folder: Path, options: BuildOptions = BuildOptions(), common: Common = Common()) -> BuildResult:
     """Makes the bitstream of the graph in `folder` for a board."""
     from arbonn.hw import graph_file
@@ -242,17 +196,6 @@ def netlist(folder: Path, built: BuildResult, options: BuildOptions = BuildOptio
     inputs = {"graph": graph_file.digest(graph), "bitstream": built.bitstream_sha256, "frames": _hash(frames.codes)}
     work = _build_work("netlist", inputs, {"board": target.name})
     return _kept(work, NetlistResult, make, common, "netlist")
-
-
-@dataclass(frozen=True)
-class InferOptions:
-    """The serial port, the images (by default those of the graph's folder), and whether the answers are compared with the reference."""
-
-    port: str
-    images: Path | None = None
-    frames: int | None = None
-    check: bool = False
-    board: str = "icebreaker"
 
 
 def infer(folder: Path, options: InferOptions, common: Common = Common()) -> InferResult:

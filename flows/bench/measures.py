@@ -14,7 +14,7 @@ import numpy as np
 
 from arbonn.errors import ToolError
 from arbonn.flows.fold import Room, fold
-from arbonn.flows.lower import LowerOptions, lower
+from arbonn.flows.lowering.lower import LowerOptions, lower
 from arbonn.hw.accelerator import Accelerator
 from arbonn.hw.contract import InputContract
 from arbonn.hw.datatypes import Integers, datatype

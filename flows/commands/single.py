@@ -9,6 +9,7 @@ import typer
 
 from arbonn.flows.cli import command
 from arbonn.flows.commands.answer import Answer, Board, BuildFolder, Json, RecipeFile, Set, table
+from arbonn.flows.options import CheckOptions, Common, LowerOptions
 
 Engine = Literal["cocotb", "native"]
 
@@ -32,7 +33,7 @@ def train(
     wanted = load_recipe(recipe, overrides or ())
     folder = out or Path("build") / wanted.name
     with shown() as report:
-        result = stages.train(wanted, stages.Common(folder, report=report))
+        result = stages.train(wanted, Common(folder, report=report))
     rows = {
         "float accuracy (test)": f"{result.float_accuracy:.4f}",
         "accuracy (validation)": f"{result.val_accuracy:.4f}",
@@ -65,12 +66,12 @@ def lower(
     from arbonn.flows import stages
     from arbonn.flows.progress import shown
 
-    options = stages.LowerOptions(
+    options = LowerOptions(
         input=contract, input_table=input_table, samples=samples or 100, board=board,
         target_fps=target_fps, clock_mhz=clock_mhz, max_luts=max_luts, folding=folding,
     )  # fmt: skip
     with shown() as report:
-        result = stages.lower(model, options, stages.Common(out, report=report))
+        result = stages.lower(model, options, Common(out, report=report))
     rows = {
         "units": ", ".join(f"{count} {kind}" for kind, count in result.units.items()),
         "input": f"{result.input} (from {result.input_source})",
@@ -106,9 +107,9 @@ def check(
     from arbonn.flows import stages
     from arbonn.flows.progress import shown
 
-    options = stages.CheckOptions(images, frames, second_frames, tuple(stall or (0.0, 0.3, 0.9)), patterns, seed, engine)
+    options = CheckOptions(images, frames, second_frames, tuple(stall or (0.0, 0.3, 0.9)), patterns, seed, engine)
     with shown() as report:
-        result = stages.check(build, options, stages.Common(build, report=report))
+        result = stages.check(build, options, Common(build, report=report))
     rows = {
         "frames": f"{result.frames} ({result.frames_source})",
         "transfers compared": result.transfers,
@@ -146,7 +147,7 @@ def eval(
     from arbonn.flows.progress import shown
 
     with shown() as report:
-        result = stages.evaluate(build, images, labels, stages.Common(report=report))
+        result = stages.evaluate(build, images, labels, Common(report=report))
     rows = {
         "accuracy": f"{result.accuracy:.4f}",
         "correct": f"{result.correct} of {result.frames}",

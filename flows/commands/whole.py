@@ -9,6 +9,7 @@ import typer
 
 from arbonn.flows.cli import command
 from arbonn.flows.commands.answer import Answer, Board, BuildFolder, Json, RecipeFile, Set, table
+from arbonn.flows.options import BuildOptions, Common, InferOptions
 
 
 @command
@@ -26,9 +27,9 @@ def build(
     from arbonn.flows import stages
     from arbonn.flows.progress import shown
 
-    options = stages.BuildOptions(board, netlist_frames)
+    options = BuildOptions(board, netlist_frames)
     with shown() as report:
-        common = stages.Common(build, report=report)
+        common = Common(build, report=report)
         result = stages.build(build, options, common)
         netlist = stages.netlist(build, result, options, common) if netlist_frames else None
     used = ", ".join(f"{count} of {result.available[name]} {name.replace('_', ' ')}" for name, count in result.used.items())
@@ -70,8 +71,8 @@ def infer(
     from arbonn.flows.progress import shown
 
     with shown() as report:
-        options = stages.InferOptions(port, images, frames, compare, board)
-        result = stages.infer(build, options, stages.Common(report=report))
+        options = InferOptions(port, images, frames, compare, board)
+        result = stages.infer(build, options, Common(report=report))
     rows = {
         "frames": f"{result.frames} ({result.frames_source})",
         "classes": " ".join(map(str, result.labels[:40])) + (" ..." if result.frames > 40 else ""),

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from hypothesis import strategies as st
 
-from arbonn.flows.importer import import_model
+from arbonn.flows.lowering.importer import import_model
 from tests.flows.networks import Builder, activate
 
 ACTIVATIONS = ("sign", "prelu-sign", "quant2", "signed3", "relu4", "multithreshold", "qcdq", "tanh-falls", "abs")

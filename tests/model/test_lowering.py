@@ -7,7 +7,7 @@ import onnx
 import pytest
 import torch
 
-from arbonn.flows.lower import LowerOptions, lower
+from arbonn.flows.lowering.lower import LowerOptions, lower
 from arbonn.hw.units.mvau import MVAU
 from arbonn.model import data as datasets
 from arbonn.model.layers import binary_layers
