@@ -18,7 +18,7 @@ from arbonn.flows.lowering.importer import read_network
 from arbonn.flows.lowering.input_contract import find_contract
 from arbonn.flows.lowering.layers import Built, build
 from arbonn.flows.lowering.logits import WIDEST
-from arbonn.flows.lowering.passes import PASSES, Pass, run_passes
+from arbonn.flows.lowering.passes import Pass, all_passes, run_passes
 from arbonn.flows.lowering.segments import cut
 from arbonn.flows.lowering.verify import Verification, verify
 from arbonn.hw.contract import InputContract
@@ -42,7 +42,7 @@ class LowerOptions:
     logits: Literal["fixed", "rank"] = "fixed"
     samples: int | Integers = 100
     seed: int = 0
-    passes: tuple[Pass, ...] = field(default=PASSES)
+    passes: tuple[Pass, ...] = field(default_factory=all_passes)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.metadata import EntryPoint, EntryPoints
 from typing import ClassVar
 
 import numpy as np
@@ -13,6 +14,8 @@ from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_array_equal
 
 from arbonn.errors import GraphError
+from arbonn.flows.lowering import passes
+from arbonn.flows.lowering.lower import LowerOptions
 from arbonn.flows.lowering.passes import PASSES, FlipFalling, MergeThresholds, Pass, TableToThresholds, run_passes
 from arbonn.hw.contract import InputContract
 from arbonn.hw.datatypes import Integers, datatype, smallest
@@ -157,3 +160,17 @@ def test_the_runner_verifies_after_every_pass() -> None:
     graph = layer(np.array([[1, 1]]), np.array([[0, 1, 0]]), "BIPOLAR", "popcount")
     with pytest.raises(GraphError, match=r"output port lookup_0\.o is on 0 streams"):
         run_passes(graph, [Breaks()])
+
+
+class Outside(Pass):
+    name = "outside"
+
+    def apply(self, graph: DataflowGraph) -> DataflowGraph:
+        return graph
+
+
+def test_a_pass_from_outside_runs_after_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    point = EntryPoint("outside", f"{__name__}:OUTSIDE", "arbonn.passes")
+    monkeypatch.setattr(EntryPoint, "load", lambda self: Outside())
+    monkeypatch.setattr(passes, "entry_points", lambda **wanted: EntryPoints([point]).select(**wanted))
+    assert [p.name for p in LowerOptions().passes] == [*(p.name for p in PASSES), "outside"]
