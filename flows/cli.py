@@ -12,13 +12,16 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, TextIO, TypeVar
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import typer
 
 from arbonn.errors import ArbonnError, InputError
 from arbonn.settings import nearest
+
+if TYPE_CHECKING:
+    from arbonn.flows.commands.answer import Answer
 
 INTERRUPTED, DEFECT = 130, 70
 F = TypeVar("F", bound=Callable[..., Any])
@@ -65,9 +68,6 @@ def _run(arguments: list[str], output: TextIO | None) -> int:
         return _failed(error, output)
     except (KeyboardInterrupt, typer.Abort):
         return _interrupted(output)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader has gone: nothing is left to say, also not at exit
-        return 0
     except Exception as error:
         traceback.print_exc()
         print("This is a defect of arbonn, not of your input: please report it with the lines above.", file=sys.stderr)
@@ -75,13 +75,29 @@ def _run(arguments: list[str], output: TextIO | None) -> int:
         return DEFECT
     if isinstance(outcome, int):  # --help, or Exit raised inside
         return INTERRUPTED if outcome == INTERRUPTED and _interrupted(output) else outcome
-    if isinstance(outcome, Answer):
+    return _answer(outcome, output) if isinstance(outcome, Answer) else 0
+
+
+def _answer(answer: Answer, output: TextIO | None) -> int:
+    """Prints what a command found. Files of its result are written by then: only the words can be lost."""
+    try:
         if output is not None:
-            print(json.dumps(outcome.data, indent=1, ensure_ascii=False, allow_nan=False), file=output)
+            print(json.dumps(answer.data, indent=1, ensure_ascii=False, allow_nan=False), file=output, flush=True)
         else:
-            outcome.show()
-        return outcome.exit_code
-    return 0
+            answer.show()
+            sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_output()
+    except OSError as error:
+        _drop_output()
+        return _failed(InputError("standard output", found=error.strerror or str(error), fix="send it where there is room"), None)
+    return answer.exit_code
+
+
+def _drop_output() -> None:
+    """Nothing more can be said, also not by the buffers at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
 
 
 def _usage_error(error: typer.TyperException, arguments: list[str]) -> ArbonnError:
@@ -123,7 +139,7 @@ def _pure_stdout(wanted: bool) -> Iterator[TextIO | None]:
     kept = os.dup(1)
     os.dup2(2, 1)
     try:
-        with os.fdopen(os.dup(kept), "w", encoding="utf-8") as output:
+        with suppress(OSError), os.fdopen(os.dup(kept), "w", encoding="utf-8") as output:  # what cannot be written was told already
             yield output
     finally:
         sys.stdout.flush()

@@ -47,6 +47,17 @@ def test_help_ends_with_an_example_and_the_next_step(command: str) -> None:
     assert following.strip().startswith("Next:")
 
 
+@pytest.mark.parametrize("json_option", [[], ["--json"]])
+def test_an_answer_that_cannot_be_written_is_one_error(json_option: list[str]) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    command = [str(Path(sys.executable).parent / "arbonn"), "methods", *json_option]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "InputError: standard output: No space left on device\n  fix      send it where there is room\n"
+
+
 def test_every_command_is_listed() -> None:
     listed = arbonn("--help").stdout
     assert [name for name in COMMANDS if f" {name} " not in listed] == []
