@@ -6,6 +6,8 @@ difference or a missed limit). Anything else that escapes a stage is a defect of
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 
 class ArbonnError(Exception):
     """Base of all errors that a user can mend. `where` names the file, node, key or tool."""
@@ -23,7 +25,7 @@ class ArbonnError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         # Exceptions are rebuilt from `args`, which holds the finished text: without this, crossing a process loses the fields.
-        return (_rebuild, (type(self), self.where, self.found, self.allowed, self.fix))
+        return (_rebuild, (type(self), self.where, self.found, self.allowed, self.fix), self.__dict__)
 
 
 def _rebuild(kind: type[ArbonnError], where: str, found: str, allowed: str, fix: str) -> ArbonnError:
@@ -46,8 +48,19 @@ class TrainError(ArbonnError):
     """Training that cannot start or cannot go on."""
 
 
+class Problem(NamedTuple):
+    """One node of a network that does not lower: its name, its operator, why not, and what would help."""
+
+    node: str
+    operator: str
+    why: str
+    fix: str
+
+
 class LoweringError(ArbonnError):
-    """A network, or a node of it, that does not lower."""
+    """A network, or a node of it, that does not lower. `problems` has one entry a node where `found` lists several."""
+
+    problems: tuple[Problem, ...] = ()
 
 
 class GraphError(ArbonnError):

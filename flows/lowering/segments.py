@@ -15,6 +15,7 @@ from arbonn.flows.lowering.layout import image_order
 from arbonn.flows.lowering.linear import Linear, linear_of
 from arbonn.flows.lowering.network import Network
 from arbonn.flows.lowering.operators import ELEMENTWISE, LINEAR, SHAPE, SPATIAL, SUMS, TAIL
+from arbonn.flows.lowering.problems import with_problems
 from arbonn.flows.lowering.region import CHUNK, Region, RegionBuilder
 from arbonn.hw.datatypes import Integers
 
@@ -63,12 +64,13 @@ def cut(network: Network) -> Segments:
         alive.update(node.output)
     if problems:
         listed = "; ".join(f"{node.name} ({node.op_type}) {reason}" for node, reason in problems)
-        raise LoweringError(
+        error = LoweringError(
             network.name,
             found=listed,
             allowed="a chain of linear layers with element-wise operators between them",
             fix="export the network without these nodes",
         )
+        raise with_problems(error, problems)
     if not linears:
         raise LoweringError(
             network.name, found="no linear layer", allowed="networks with at least one Conv, MatMul or Gemm by constant weights"

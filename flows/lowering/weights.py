@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,8 +11,10 @@ from arbonn.errors import LoweringError
 from arbonn.flows.lowering.grid import on_grid
 from arbonn.flows.lowering.linear import Linear
 from arbonn.hw.datatypes import Integers, smallest
-from arbonn.hw.units.mvau import MVAU
-from arbonn.hw.units.vvau import VVAU
+
+if TYPE_CHECKING:  # units import Amaranth, which a dry run has no need of
+    from arbonn.hw.units.mvau import MVAU
+    from arbonn.hw.units.vvau import VVAU
 
 WEIGHT_BITS = 8
 
@@ -45,4 +49,6 @@ def bipolar(weights: Integers) -> str:
 
 def matrix_of(node: MVAU | VVAU) -> MVAU:
     """The rows of either unit, as an MVAU's."""
+    from arbonn.hw.units.vvau import VVAU
+
     return node.rows if isinstance(node, VVAU) else node
