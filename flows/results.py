@@ -87,6 +87,42 @@ class LowerResult(StageResult):
     graph_digest: str
 
 
+class ProblemSummary(BaseModel):
+    """A node that does not lower, why, and what would help; `operator` is empty for the network as a whole."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    node: str
+    operator: str
+    why: str
+    fix: str
+
+
+class LayerSummary(BaseModel):
+    """A linear operator of a file: the frame that it takes and gives (rows, columns, channels), its weights' shape and stored bits."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    node: str
+    operator: str
+    shape: list[int]
+    after: list[int]
+    weights: list[int]
+    weight_bits: int
+
+
+class DryRunResult(Result):
+    """What of a file would not lower; the layers where they are known. `seconds` is without imports of libraries."""
+
+    lowers: bool
+    problems: list[ProblemSummary]
+    layers: list[LayerSummary]
+    weight_bits: int
+    input: str
+    input_shape: list[int]
+    seconds: float
+
+
 class SimulatorResult(BaseModel):
     """One simulator's share of a check; `skipped` is the reason where it was not run."""
 

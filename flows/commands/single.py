@@ -7,8 +7,10 @@ from typing import Annotated, Literal
 
 import typer
 
+from arbonn.errors import InputError
 from arbonn.flows.cli import command
 from arbonn.flows.commands.answer import Answer, Board, BuildFolder, Json, RecipeFile, Set, table
+from arbonn.flows.commands.dry import dry_run_answer, operators_answer
 from arbonn.flows.options import CheckOptions, Common, LowerOptions
 
 Engine = Literal["cocotb", "native"]
@@ -46,7 +48,9 @@ def train(
 
 @command
 def lower(
-    model: Annotated[Path, typer.Argument(help="QONNX file, from `arbonn train` or Brevitas.", metavar="MODEL", show_default=False)],
+    model: Annotated[
+        Path | None, typer.Argument(help="QONNX file, from `arbonn train` or Brevitas.", metavar="MODEL", show_default=False)
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for graph.json and graph.npz.")] = Path("build"),
     contract: Annotated[str | None, typer.Option("--input", metavar="CONTRACT", help="What input codes mean: uint8,scale=1/255")] = None,
     input_table: Annotated[Path | None, typer.Option(help=".npy file: the value of each input code.")] = None,
@@ -56,6 +60,8 @@ def lower(
     clock_mhz: Annotated[float | None, typer.Option(help="Clock for --target-fps; the board's by default.")] = None,
     max_luts: Annotated[int | None, typer.Option(help="LUTs that the accelerator may take.")] = None,
     folding: Annotated[Path | None, typer.Option(help="Folding file: JSON, PE and SIMD by unit.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would not lower, all at once.")] = False,
+    list_operators: Annotated[bool, typer.Option("--list-operators", help="Only list the operators that lower.")] = False,
     json: Json = False,
 ) -> Answer:
     """Lower a QONNX file to an integer dataflow graph, compare it with the file, and fold it for a board.
@@ -63,6 +69,12 @@ def lower(
     Example: arbonn lower build/digits/model.onnx --out build/digits
     Next:    arbonn check build/digits
     """
+    if list_operators:
+        return operators_answer()
+    if model is None:
+        raise InputError("arbonn lower", found="missing argument 'MODEL'", fix="see `arbonn lower --help`")
+    if dry_run:
+        return dry_run_answer(model, contract, input_table)
     from arbonn.flows import stages
     from arbonn.flows.progress import shown
 

@@ -8,15 +8,18 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Iterable, Sequence
+from math import prod
 from pathlib import Path
 
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-from arbonn.errors import InputError, LoweringError
+from arbonn.errors import InputError, LoweringError, Problem
+from arbonn.flows.lowering.inferred import GROWING, LARGEST, StandIns, refuse_large
 from arbonn.flows.lowering.network import Array, Network, run_node
 from arbonn.flows.lowering.operators import OLD_DOMAINS, OPERATORS, QONNX_DOMAIN
+from arbonn.flows.lowering.problems import problem, why_unknown, with_problems
 
 OPSETS = range(7, onnx.defs.onnx_opset_version() + 1)  # ONNX Runtime runs no older operators
 FILE_FIX = "export the network again: `arbonn train` or brevitas.export.export_qonnx"
@@ -60,8 +63,12 @@ def _is_text(model: onnx.ModelProto) -> bool:
     return all(isinstance(name, str) for name in names)
 
 
-def import_model(model: onnx.ModelProto, name: str) -> Network:
-    """The network in a model; `name` stands for it in messages."""
+def import_model(model: onnx.ModelProto, name: str, tolerated: list[Problem] | None = None) -> Network:
+    """The network in a model; `name` stands for it in messages.
+
+    With `tolerated`, nodes that do not lower or do not run are told there. Such a node stays in the network with zeros of the shape that
+    ONNX infers for it; where there is none, the network ends before it.
+    """
     model = copy.deepcopy(model)
     opset = _opset(model, name)
     nodes = _named(model.graph.node)
@@ -78,8 +85,15 @@ def import_model(model: onnx.ModelProto, name: str) -> Network:
     output = model.graph.output[0].name
     order = _ordered(nodes, {source, *constants}, name)
     live = _live(order, output)
-    refuse_unknown(_dependent(live, source), name)
-    kept, tensors = _fold(live, source, shape, constants, opset, model.ir_version)
+    unknown = unknown_nodes(_dependent(live, source))
+    if unknown and tolerated is None:
+        raise refused(unknown, name)
+    if tolerated is not None:
+        tolerated += [problem(node, why_unknown(node.op_type)) for node in unknown]
+        stand_ins = StandIns(model, shape[0], {n.name for n in unknown}, tolerated)
+    kept, tensors = _fold(live, source, shape, constants, opset, model.ir_version, stand_ins if tolerated is not None else None)
+    if tolerated and output not in tensors:
+        output = list(tensors)[-1]
     if output not in tensors:
         raise LoweringError(
             name, found=f"output {output!r} does not depend on input {source!r}", allowed="a network from its input to its output"
@@ -100,19 +114,23 @@ def import_model(model: onnx.ModelProto, name: str) -> Network:
     )
 
 
-def refuse_unknown(nodes: Iterable[onnx.NodeProto], name: str) -> None:
-    """Raises one LoweringError for all nodes whose operator does not lower, before any of them runs."""
-    unknown = [n for n in nodes if n.op_type not in OPERATORS or n.domain not in ("", "ai.onnx", QONNX_DOMAIN)]
-    if unknown:
-        listed = ", ".join(
-            f"{n.name} ({n.op_type if n.domain in ('', 'ai.onnx', QONNX_DOMAIN) else f'{n.domain}.{n.op_type}'})" for n in unknown
-        )
-        raise LoweringError(
-            name,
-            found=f"{len(unknown)} node{'s' * (len(unknown) > 1)} that do{'es' * (len(unknown) == 1)} not lower: {listed}",
-            allowed=", ".join(OPERATORS),
-            fix="export the network without them, or replace them by allowed operators",
-        )
+def unknown_nodes(nodes: Iterable[onnx.NodeProto]) -> list[onnx.NodeProto]:
+    """The nodes whose operator does not lower."""
+    return [n for n in nodes if n.op_type not in OPERATORS or n.domain not in ("", "ai.onnx", QONNX_DOMAIN)]
+
+
+def refused(unknown: Sequence[onnx.NodeProto], name: str) -> LoweringError:
+    """One error for all nodes whose operator does not lower, to be raised before any of them runs."""
+    listed = ", ".join(
+        f"{n.name} ({n.op_type if n.domain in ('', 'ai.onnx', QONNX_DOMAIN) else f'{n.domain}.{n.op_type}'})" for n in unknown
+    )
+    error = LoweringError(
+        name,
+        found=f"{len(unknown)} node{'s' * (len(unknown) > 1)} that do{'es' * (len(unknown) == 1)} not lower: {listed}",
+        allowed=", ".join(OPERATORS),
+        fix="export the network without them, or replace them by allowed operators",
+    )
+    return with_problems(error, [(node, why_unknown(node.op_type)) for node in unknown])
 
 
 def _opset(model: onnx.ModelProto, name: str) -> int:
@@ -149,7 +167,13 @@ def _input(model: onnx.ModelProto, constants: dict[str, Array], name: str) -> tu
         raise LoweringError(
             f"{name} input {inputs[0].name!r}", found=f"shape ({text})", allowed="(batch, ...) with all sizes but the batch known"
         )
-    return inputs[0].name, (max(shape[0], 1), *shape[1:])
+    full = (max(shape[0], 1), *shape[1:])
+    if prod(full) > LARGEST:
+        found = f"shape ({', '.join(map(str, full))}): {prod(full)} elements"
+        raise LoweringError(
+            f"{name} input {inputs[0].name!r}", found=found, allowed=f"at most {LARGEST} elements", fix="export for one frame"
+        )
+    return inputs[0].name, full
 
 
 def _annotation(model: onnx.ModelProto, tensor: str) -> str | None:
@@ -197,21 +221,40 @@ def _dependent(nodes: Sequence[onnx.NodeProto], source: str) -> list[onnx.NodePr
 
 
 def _fold(
-    nodes: Sequence[onnx.NodeProto], source: str, shape: tuple[int, ...], constants: dict[str, Array], opset: int, ir_version: int
+    nodes: Sequence[onnx.NodeProto],
+    source: str,
+    shape: tuple[int, ...],
+    constants: dict[str, Array],
+    opset: int,
+    ir_version: int,
+    stand_ins: StandIns | None,
 ) -> tuple[list[onnx.NodeProto], dict[str, Array]]:
     """Runs every node once, on zeros, and keeps the constants. Returns the nodes that depend on the input's values, and what they gave."""
     dynamic: dict[str, Array] = {source: np.zeros(shape, np.float32)}
     kept = []
     for node in nodes:
+        if stand_ins is not None and any(i and i not in dynamic and i not in constants for i in node.input):
+            continue  # behind a node of a shape that nobody knows
         inputs = {i: dynamic[i] if i in dynamic else constants[i] for i in node.input if i}
         try:
-            outputs = run_node(node, inputs, opset, ir_version)
+            if node.op_type in GROWING:
+                refuse_large(node, inputs, opset)
+            outputs = (
+                stand_ins.of(node, inputs)
+                if stand_ins is not None and node.name in stand_ins.names
+                else run_node(node, inputs, opset, ir_version)
+            )
         except Exception as error:  # whatever the runtime raises says that the file is at fault, not we
             reason = " ".join(str(error).split())[:200]
-            raise LoweringError(f"{node.name} ({node.op_type})", found=f"the node does not run: {reason}", fix=FILE_FIX) from None
+            if stand_ins is not None:
+                stand_ins.told.append(problem(node, f"does not run: {reason}"))
+                outputs = stand_ins.of(node, inputs)
+            else:
+                raise LoweringError(f"{node.name} ({node.op_type})", found=f"the node does not run: {reason}", fix=FILE_FIX) from None
         if node.op_type != "Shape" and any(i in dynamic for i in node.input):
             dynamic.update(outputs)
-            kept.append(node)
+            if node.output[0] in outputs:
+                kept.append(node)
         else:
             constants.update(outputs)
     return kept, dynamic

@@ -68,7 +68,12 @@ def problem(node: onnx.NodeProto, why: str) -> Problem:
     named = UNKNOWN.get(node.op_type)
     if named is not None and why in ("does not lower", named[0]):
         return Problem(node.name, node.op_type, *named)
-    return Problem(node.name, node.op_type, why, next((fix for start, fix in ADVICE if why.startswith(start)), LIST))
+    return Problem(node.name, node.op_type, why, advice(why))
+
+
+def advice(why: str) -> str:
+    """What would help with a reason."""
+    return next((fix for start, fix in ADVICE if why.startswith(start)), LIST)
 
 
 def with_problems(error: LoweringError, found: Iterable[tuple[onnx.NodeProto, str]]) -> LoweringError:

@@ -106,6 +106,21 @@ def test_unknown_sizes() -> None:
     )
 
 
+def test_tensors_of_any_size_are_refused_before_memory_is_asked_for() -> None:
+    model = Builder((1, 1 << 40)).then("Relu").model()
+    assert message(import_model, model, "net.onnx") == (
+        "LoweringError: net.onnx input 'x': shape (1, 1099511627776): 1099511627776 elements\n"
+        "  allowed  at most 67108864 elements\n  fix      export for one frame"
+    )
+    b = small()
+    before, b.tensor = b.tensor, b.constant(np.array([1 << 20, 1 << 20]))
+    grown, b.tensor = b.then("ConstantOfShape").tensor, before
+    for model in (b.then("MatMul", grown).model(), small().then("Pad", np.array([0, 1 << 40, 0, 0])).model()):
+        text = message(import_model, model, "net.onnx")
+        assert "the node does not run: it gives 10995116277" in text
+        assert f" elements, 67108864 are allowed\n  fix      {EXPORT}" in text
+
+
 def test_all_unknown_operators_are_listed_at_once_and_none_runs() -> None:
     b = small().then("Mystery").then("Hardmax").then("Relu")
     assert message(import_model, b.model(), "net.onnx") == (
