@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 from arbonn.files import write_text
-from arbonn.hw import contract, datatypes, graph, packing, schedule
+from arbonn.hw import contract, datatypes, graph, packing, parameters, schedule
 from arbonn.hw.units import levels, unit_kinds
 
 INTRODUCTION = """# The dataflow graph
@@ -25,6 +25,7 @@ SECTIONS: tuple[tuple[str, ModuleType], ...] = (
     ("Input contract", contract),
     ("Thresholds, levels and ties", levels),
     ("Control and cycles", schedule),
+    ("Parameters in memory", parameters),
 )
 RULES = "## What makes a graph legal\n\n"
 

@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from arbonn.hw.graph import DataflowGraph, Stream
 from arbonn.hw.graph_file import digest
+from arbonn.hw.parameters import load_signature, runtime_units
 
 TOP = "arbonn"  # the Verilog module's name
 
@@ -20,6 +21,7 @@ class Accelerator(wiring.Component):
     clk, rst               one clock; synchronous reset, active high. Cycle 0 is the first one out of reset.
     <S>__payload/valid/ready   for each stream S that enters or leaves the graph.
     version                16 bits: major * 256 + minor of this package.    graph_hash: first 64 bits of the graph's digest.
+    load_<U>__<T>__en/addr/data   for each table T of each unit U with run-time parameters: its write port (`arbonn.hw.parameters`).
     probe_<S>__payload/valid/ready   outputs for EVERY stream S, only with `probes`: what a bench watches. They change no cycle.
     """
 
@@ -28,6 +30,7 @@ class Accelerator(wiring.Component):
         members: dict[str, object] = {"version": Out(16), "graph_hash": Out(64)}
         members |= {s.id: In(stream.Signature(s.width)) for s in graph.inputs}
         members |= {s.id: Out(stream.Signature(s.width)) for s in graph.outputs}
+        members |= {f"load_{node.id}": Out(load_signature(node, graph.ports(node))) for node in runtime_units(graph)}
         if probes:
             members |= {f"probe_{s.id}": Out(_probe(s)) for s in graph.streams}
         super().__init__(members)
@@ -37,6 +40,8 @@ class Accelerator(wiring.Component):
         units = {}
         for node in self.graph.nodes:
             m.submodules[node.id] = units[node.id] = node.component(self.graph.ports(node))
+        for node in runtime_units(self.graph):
+            wiring.connect(m, wiring.flipped(getattr(self, f"load_{node.id}")), units[node.id].load)
         for s in self.graph.streams:
             source = units[s.source.node].port(s.source.port) if s.source else wiring.flipped(getattr(self, s.id))
             sink = units[s.sink.node].port(s.sink.port) if s.sink else wiring.flipped(getattr(self, s.id))

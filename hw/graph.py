@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from arbonn.hw.unit_component import UnitComponent
 
 SCHEMA = 1
+UNSAVED_DEFAULT = {"unsaved default": True}  # a field that came later: saved, and part of the digest, where it is not its default
 
 
 class Endpoint(NamedTuple):

@@ -76,6 +76,8 @@ def _document(graph: DataflowGraph) -> tuple[dict[str, Any], dict[str, Any]]:
         entry: dict[str, Any] = {"id": node.id, "kind": node.kind, "origin": list(node.origin)}
         for name in _parameters(type(node)):
             value = getattr(node, name)
+            if name in _optional(type(node)) and value == _optional(type(node))[name]:
+                continue
             if isinstance(value, np.ndarray):
                 arrays[f"{node.id}/{name}"] = value.astype(np.int64)
                 entry[name] = {"array": f"{node.id}/{name}"}
@@ -125,6 +127,11 @@ def _graph(document: dict[str, Any], arrays: dict[str, Any]) -> DataflowGraph:
 
 def _parameters(kind: type[Node]) -> list[str]:
     return [f.name for f in fields(kind) if f.name not in ("id", "origin")]
+
+
+def _optional(kind: type[Node]) -> dict[str, Any]:
+    """Fields that are saved only where they are not their default, with that default: older files and digests stay right."""
+    return {f.name: f.default for f in fields(kind) if f.metadata.get("unsaved default")}
 
 
 def _value(entry: Any, arrays: dict[str, Any]) -> Any:

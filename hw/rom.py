@@ -32,16 +32,33 @@ class MemoryCost(NamedTuple):
     bits: int
     brams: int
     luts: float
+    ffs: int = 0
 
 
-def memory_cost(words: int, width: int, target: str) -> MemoryCost:
-    """Cost of a table: the fewest blocks of the target's aspect ratios that hold it, or LUTs where it is small."""
+def memory_cost(words: int, width: int, target: str, *, writable: bool = False) -> MemoryCost:
+    """Cost of a table: the fewest blocks of the target's aspect ratios that hold it, or LUTs where it is small.
+
+    A `writable` one of one word is a register; a small one is LUT RAM, or registers where the target has none.
+    """
     bits = words * width
+    if writable and (words <= 1 or bits < SMALLEST_BLOCK[target]):
+        return _small_writable(words, width, target)
     if words <= 1 or bits < SMALLEST_BLOCK[target]:
         return MemoryCost(0 if words <= 1 else bits, 0, 0 if words <= 1 else bits / 8)  # a LUT4 holds 16 bits; about half are lost
     return MemoryCost(bits, min(-(-words // depth) * -(-width // wide) for depth, wide in BLOCK_SHAPES[target]), 0)
 
 
+def _small_writable(words: int, width: int, target: str) -> MemoryCost:
+    if words <= 1:
+        return MemoryCost(0, 0, 0, words * width)
+    deep, wide, luts = LUT_RAM[target]
+    if not luts:  # registers, their enables and a multiplexer of words to one
+        return MemoryCost(0, 0, words + width * (words - 1) * 2 / 3, (words + 1) * width)
+    return MemoryCost(words * width, 0, -(-words // deep) * -(-width // wide) * luts, width)
+
+
+# Words and bits of a LUT RAM and the LUTs that it takes. ECP5: TN-02204; Gowin: UG288 (RAM16SDP4); 7-series: UG474 (RAM32M).
+LUT_RAM: dict[str, tuple[int, int, int]] = {"ice40": (1, 1, 0), "ecp5": (16, 4, 4), "gowin": (16, 4, 4), "xc7": (32, 6, 4)}
 # (words, bits) a block can be used as. iCE40: Lattice TN-02002; ECP5: TN-02204; 7-series: UG473 (RAMB18); Gowin: UG285.
 BLOCK_SHAPES: dict[str, tuple[tuple[int, int], ...]] = {
     "ice40": ((256, 16), (512, 8), (1024, 4), (2048, 2)),

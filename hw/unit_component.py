@@ -20,11 +20,11 @@ class UnitComponent(wiring.Component):
     accumulates. It has exactly `depth` registers between a step that fires and the payload that the step gives.
     """
 
-    def __init__(self, node: Node, ports: Mapping[str, Stream]) -> None:
+    def __init__(self, node: Node, ports: Mapping[str, Stream], more: Mapping[str, object] | None = None) -> None:
         self.node, self.streams = node, dict(ports)
-        members = {p: In(stream.Signature(unsigned(ports[p].width))) for p in node.takes}
+        members: dict[str, object] = {p: In(stream.Signature(unsigned(ports[p].width))) for p in node.takes}
         members |= {p: Out(stream.Signature(unsigned(ports[p].width))) for p in node.gives}
-        super().__init__(members)
+        super().__init__({**members, **(more or {})})
 
     def port(self, name: str) -> stream.Interface:
         """The stream interface of a port."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import numpy as np
 from amaranth.hdl import Elaboratable
@@ -14,9 +14,21 @@ from arbonn.hw.graph import DataflowGraph
 from arbonn.hw.packing import pack
 from arbonn.sim.trace import Stalls, Trace
 
+Before = Callable[[SimulatorContext, Accelerator], Awaitable[None]]
 
-def run_rtl(graph: DataflowGraph, inputs: Mapping[str, Integers], stalls: Stalls, cycles: int, top: Elaboratable | None = None) -> Trace:
-    """Every transfer on every stream in the first `cycles` cycles, and the breaches of stream rule 2 (valid and payload hold)."""
+
+def run_rtl(
+    graph: DataflowGraph,
+    inputs: Mapping[str, Integers],
+    stalls: Stalls,
+    cycles: int,
+    top: Elaboratable | None = None,
+    before: Before | None = None,
+) -> Trace:
+    """Every transfer on every stream in the first `cycles` cycles, and the breaches of stream rule 2 (valid and payload hold).
+
+    `before` runs ahead of cycle 0, while nothing is valid or ready.
+    """
     dut = Accelerator(graph, probes=True) if top is None else top
     go = {s.id: stalls.at(s.id, cycles) for s in (*graph.inputs, *graph.outputs)}
     words = {s.id: pack(inputs[s.id], s) for s in graph.inputs}
@@ -25,6 +37,8 @@ def run_rtl(graph: DataflowGraph, inputs: Mapping[str, Integers], stalls: Stalls
     violations: list[str] = []
 
     async def bench(ctx: SimulatorContext) -> None:
+        if before is not None:
+            await before(ctx, dut)
         pending = {s.id: False for s in graph.inputs}
         held: dict[str, int | None] = {s.id: None for s in graph.streams}
         for t in range(cycles):

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from amaranth.hdl import Const, Module, Shape, Value
+from amaranth.hdl import Const, Shape, Value
 
 from arbonn.hw.datatypes import DataType, Integers, smallest
-from arbonn.hw.rom import pack_words, rom
+from arbonn.hw.parameters import Table
+from arbonn.hw.rom import pack_words
 
 
 def levels(acc: Integers, thresholds: Integers, offset: int, dtype: DataType) -> Integers:
@@ -39,22 +40,26 @@ def count_reached(acc: Value, thresholds: list[Value], offset: int, dtype: DataT
     return count if dtype.name == "BIPOLAR" or offset == 0 else count + Const(offset)
 
 
-def stored(thresholds: Integers, low: int, high: int) -> Integers:
-    """Thresholds as hardware holds them: clipped to low .. high + 1, which changes no comparison of an acc in low .. high."""
-    return np.clip(thresholds, low, high + 1)
-
-
 def amaranth_shape(low: int, high: int) -> Shape:
     """The narrowest shape that holds low .. high."""
     return Shape(smallest(low, high).bits, signed=low < 0)
 
 
-def threshold_rom(m: Module, thresholds: Integers, limits: tuple[int, int], fold: Value, enable: Value) -> list[list[Value]]:
-    """Thresholds (NF, PE, T) within `limits` as a table read by fold: for each PE its T values, one clock after `fold`."""
+def threshold_table(folds: int, lanes: int, count: int, limits: tuple[int, int]) -> Table:
+    """Size of the table of thresholds within `limits`: a word for each fold."""
+    return Table(folds, lanes * count * amaranth_shape(*limits).width)
+
+
+def threshold_words(thresholds: Integers, folds: int, limits: tuple[int, int]) -> list[int]:
+    """The table of thresholds (C, T), clipped to `limits`, which changes no comparison of an acc in low .. high - 1."""
+    bits = amaranth_shape(*limits).width
+    return pack_words(np.clip(thresholds, *limits).reshape(folds, -1) & ((1 << bits) - 1), bits)
+
+
+def threshold_values(word: Value, lanes: int, limits: tuple[int, int]) -> list[list[Value]]:
+    """The T thresholds of each lane in a word of that table."""
     shape = amaranth_shape(*limits)
-    folds, lanes, count = thresholds.shape
-    words = pack_words(thresholds.reshape(folds, -1) & ((1 << shape.width) - 1), shape.width)
-    table = rom(m, "thresholds", words, lanes * count * shape.width, fold, enable)
-    slots = [table[k * shape.width : (k + 1) * shape.width] for k in range(lanes * count)]
+    slots = [word[at : at + shape.width] for at in range(0, len(word), shape.width)]
     values = [slot.as_signed() if shape.signed else slot for slot in slots]
-    return [values[pe * count : (pe + 1) * count] for pe in range(lanes)]
+    count = len(values) // lanes
+    return [values[lane * count : (lane + 1) * count] for lane in range(lanes)]

@@ -9,20 +9,21 @@ import numpy as np
 from amaranth.hdl import Cat, Module, Mux, Signal
 
 from arbonn.hw.datatypes import Integers
-from arbonn.hw.graph import Cost, Node, Ports
-from arbonn.hw.rom import memory_cost, rom
+from arbonn.hw.graph import Cost, Ports
+from arbonn.hw.parameters import Parametric, ParametricComponent, Table
 from arbonn.hw.schedule import Control, Mark, Schedule
 from arbonn.hw.sequencer import Sequencer
 from arbonn.hw.unit_component import UnitComponent
 
 
 @dataclass(frozen=True, eq=False)
-class Lookup(Node):
+class Lookup(Parametric):
     """o[c] = table[c, i[c] - low]; a table of one row serves every channel.
 
     Parameters  table (C or 1, R): the value at low .. low + R - 1. An input outside that range is never given (its producer's range).
     Streams     i, o: (..., C), equal lanes.    Timing  one step a transfer; first_out = 1; II 1.    Stalls  rigid pipeline of 1.
-    Memory      a table for each lane: (C / lanes, or 1) * R words of the output's bits.
+    Memory      a table for each lane: (C / lanes, or 1) * R words of the output's bits. Run time: word c * R + k of table_<lane> holds the
+                value at low + k of channel c * lanes + lane.
     """
 
     table: Integers
@@ -41,6 +42,7 @@ class Lookup(Node):
             yield f"a table over {self.low} .. {self.low + self.table.shape[1] - 1} for {i.dtype}"
         elif self.depth != 1:
             yield f"depth {self.depth} (1 allowed)"
+        yield from self.parameter_problems()
 
     def evaluate(self, inputs: Mapping[str, Integers], ports: Ports) -> dict[str, Integers]:
         index = inputs["i"] - self.low
@@ -51,25 +53,35 @@ class Lookup(Node):
         folds = ports["i"].shape[-1] // ports["i"].lanes
         return Control((Schedule((folds,), takes=(Mark("i"),), gives=(Mark("o"),), depth=self.depth),))
 
-    def cost(self, ports: Ports, target: str) -> Cost:
+    def tables(self, ports: Ports) -> dict[str, Table]:
         i, o = ports["i"], ports["o"]
         words = self.table.size // (i.lanes if len(self.table) > 1 else 1)
-        table = memory_cost(words, o.dtype.bits, target)
-        luts = i.lanes * (words.bit_length() + 4 + table.luts)
-        return Cost(luts, 12, table.bits * i.lanes, table.brams * i.lanes, "an address adder for each lane")
+        return {f"table_{lane}": Table(words, o.dtype.bits) for lane in range(i.lanes)}
+
+    def words(self, ports: Ports) -> dict[str, list[int]]:
+        i, o = ports["i"], ports["o"]
+        rows = [self.table[lane :: i.lanes] if len(self.table) > 1 else self.table for lane in range(i.lanes)]
+        return {f"table_{lane}": [int(code) for code in o.dtype.encode(mine).reshape(-1)] for lane, mine in enumerate(rows)}
+
+    def cost(self, ports: Ports, target: str) -> Cost:
+        tables = self.tables_cost(ports, target)
+        depth = self.tables(ports)["table_0"].depth
+        luts = sum(depth.bit_length() + 4 + t.luts for t in tables)
+        ffs = 12 + sum(t.ffs for t in tables)
+        return Cost(luts, ffs, sum(t.bits for t in tables), sum(t.brams for t in tables), "an address adder for each lane")
 
     def component(self, ports: Ports) -> UnitComponent:
         return LookupComponent(self, ports)
 
 
-class LookupComponent(UnitComponent):
+class LookupComponent(ParametricComponent):
     """One stage: the table's own read register."""
 
     node: Lookup
 
     def datapath(self, m: Module, sequencers: list[Sequencer]) -> None:
         (seq,) = sequencers
-        node, i, o = self.node, self.streams["i"], self.streams["o"]
+        node, i = self.node, self.streams["i"]
         size = node.table.shape[1]
         folds = i.shape[-1] // i.lanes if len(node.table) > 1 else 1
         base = Signal(range(max(1, folds * size)))  # where the row of this step begins
@@ -78,10 +90,9 @@ class LookupComponent(UnitComponent):
                 m.d.sync += base.eq(Mux(seq.wrap, 0, base + size))
         outputs = []
         for lane in range(i.lanes):
-            rows = node.table[lane :: i.lanes] if len(node.table) > 1 else node.table
             code = self.port("i").payload[lane * i.dtype.bits : (lane + 1) * i.dtype.bits]
             number = 2 * code - 1 if i.dtype.name == "BIPOLAR" else (code.as_signed() if i.dtype.signed else code)
             address = Signal(range(max(2, folds * size)), name=f"address_{lane}")
             m.d.comb += address.eq(base + number - node.low)
-            outputs.append(rom(m, f"table_{lane}", [int(c) for c in o.dtype.encode(rows).reshape(-1)], o.dtype.bits, address, seq.move))
+            outputs.append(self.table(m, f"table_{lane}", address, seq.move))
         m.d.comb += self.port("o").payload.eq(Cat(*outputs))

@@ -10,18 +10,19 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib.memory import Memory
 
 from arbonn.hw.datatypes import DataType, Integers, smallest
-from arbonn.hw.graph import Cost, Node, Ports
-from arbonn.hw.rom import memory_cost, pack_words, rom
+from arbonn.hw.graph import Cost, Ports
+from arbonn.hw.parameters import Parametric, ParametricComponent, Table
+from arbonn.hw.rom import memory_cost, pack_words
 from arbonn.hw.schedule import Control, Mark, Schedule, at, last
 from arbonn.hw.sequencer import Sequencer
 from arbonn.hw.unit_component import UnitComponent
-from arbonn.hw.units.levels import amaranth_shape, count_reached, level_problems, levels, stored, threshold_rom
+from arbonn.hw.units.levels import amaranth_shape, count_reached, level_problems, levels, threshold_table, threshold_values, threshold_words
 
 DEPTHS = (3, 4)  # fetch, popcount, accumulate + threshold; or threshold in a stage of its own
 
 
 @dataclass(frozen=True, eq=False)
-class MVAU(Node):
+class MVAU(Parametric):
     """o[r] = levels(acc[r]), or acc[r] itself without thresholds.
 
     Parameters  weights (MH, MW). thresholds (MH, T), rising, or None. depth: pipeline stages, 3 or 4.
@@ -33,6 +34,8 @@ class MVAU(Node):
                 The next frame's first fold is read from its stream while the last fold of this one ends: no bubble.
     Stalls      a rigid pipeline: all of it waits while o is not taken. i waits while later folds run (the buffer holds one vector).
     Memory      weights: NF * SF words of PE * SIMD * bits; input buffer: SF words (if NF > 1); thresholds: NF words.
+    Run time    weights: word nf * SF + sf holds rows nf * PE .., columns sf * SIMD .., column fastest, the first in the low bits.
+                thresholds: word nf holds those of rows nf * PE .., rising, the first in the low bits. Any weights of the type may come.
     """
 
     weights: Integers
@@ -70,6 +73,7 @@ class MVAU(Node):
         if self.domain not in ("dot", "popcount") or (self.domain == "popcount" and self.weight_dtype.name != "BIPOLAR"):
             yield f"domain {self.domain!r} with {self.weight_dtype} weights (popcount needs BIPOLAR ones)"
             return
+        yield from self.parameter_problems()
         if self.depth not in DEPTHS:
             yield f"depth {self.depth} ({' or '.join(map(str, DEPTHS))} allowed)"
         if self.thresholds is not None:
@@ -113,25 +117,44 @@ class MVAU(Node):
         return Control((Schedule(bounds, takes=(Mark("i", at(bounds, 0, 0)),), gives=(Mark("o", last(bounds, 1)),), depth=self.depth),))
 
     def sums_range(self, dtype: DataType) -> tuple[int, int]:
-        """Range of the accumulator register, partial sums included."""
+        """Range of the accumulator register, partial sums included; of a run-time unit, for any weights of the type."""
         if self.domain == "popcount":
             return 0, self.columns * ((1 << dtype.bits) - 1)
+        if self.writable:
+            ends = [w * x for w in (self.weight_dtype.low, self.weight_dtype.high) for x in (dtype.low, dtype.high)]
+            return self.columns * min(0, *ends), self.columns * max(0, *ends)
         products = np.stack([self.weights * dtype.low, self.weights * dtype.high])
         return int(products.min(axis=0).clip(None, 0).sum(axis=1).min()), int(products.max(axis=0).clip(0, None).sum(axis=1).max())
+
+    def tables(self, ports: Ports) -> dict[str, Table]:
+        (nf, sf), i, o = self.folds(ports), ports["i"], ports["o"]
+        found = {"weights": Table(nf * sf, o.lanes * i.lanes * self.weight_dtype.bits)}
+        if self.thresholds is not None:
+            found["thresholds"] = threshold_table(nf, o.lanes, self.thresholds.shape[1], self.threshold_limits(i.dtype))
+        return found
+
+    def words(self, ports: Ports) -> dict[str, list[int]]:
+        (nf, sf), i, o = self.folds(ports), ports["i"], ports["o"]
+        codes = self.weight_dtype.encode(self.weights).reshape(nf, o.lanes, sf, i.lanes).transpose(0, 2, 1, 3).reshape(nf * sf, -1)
+        found = {"weights": pack_words(codes, self.weight_dtype.bits)}
+        if self.thresholds is not None:
+            found["thresholds"] = threshold_words(self.thresholds, nf, self.threshold_limits(i.dtype))
+        return found
+
+    def threshold_limits(self, dtype: DataType) -> tuple[int, int]:
+        """Least and greatest threshold that hardware holds: the greatest is one that no accumulator reaches."""
+        low, high = self.sums_range(dtype)
+        return low, high + 1
 
     def cost(self, ports: Ports, target: str) -> Cost:
         (nf, sf), i, o = self.folds(ports), ports["i"], ports["o"]
         low, high = self.sums_range(i.dtype)
         acc_bits = smallest(low, high).bits
         count = 0 if self.thresholds is None else self.thresholds.shape[1]
-        tables = [
-            memory_cost(nf * sf, o.lanes * i.lanes * self.weight_dtype.bits, target),
-            memory_cost(nf if count else 0, o.lanes * count * acc_bits, target),
-            memory_cost(sf if nf > 1 else 0, i.width, target),
-        ]
+        tables = [*self.tables_cost(ports, target), memory_cost(sf if nf > 1 else 0, i.width, target)]
         planes = i.dtype.bits * (1 if self.domain == "popcount" else self.weight_dtype.bits)
         luts = o.lanes * (planes * i.lanes * LUTS_A_BIT[target] + acc_bits * (1 + count)) + CONTROL_LUTS + sum(t.luts for t in tables)
-        ffs = i.width + o.lanes * acc_bits * 2 + o.width + self.depth + 8
+        ffs = i.width + o.lanes * acc_bits * 2 + o.width + self.depth + 8 + sum(t.ffs for t in tables)
         return Cost(luts, ffs, sum(t.bits for t in tables), sum(t.brams for t in tables), LUTS_SOURCE)
 
     def component(self, ports: Ports) -> UnitComponent:
@@ -144,7 +167,7 @@ CONTROL_LUTS = 20
 LUTS_SOURCE = "LUTs per binary operation measured on single layers; control and thresholds counted"
 
 
-class MVAUComponent(UnitComponent):
+class MVAUComponent(ParametricComponent):
     """Stages: (1) input and weights fetched, (2) PE popcounts, (3) accumulated and compared; with depth 4 compared in (4)."""
 
     node: MVAU
@@ -160,8 +183,7 @@ class MVAUComponent(UnitComponent):
         with m.If(seq.fire):
             m.d.sync += address.eq(Mux(seq.wrap, 0, address + 1))
         word_bits = i.lanes * node.weight_dtype.bits
-        codes = node.weight_dtype.encode(node.weights).reshape(nf, o.lanes, sf, i.lanes).transpose(0, 2, 1, 3).reshape(nf * sf, -1)
-        weights = rom(m, "weights", pack_words(codes, node.weight_dtype.bits), o.lanes * word_bits, address, move)
+        weights = self.table(m, "weights", address, move)
 
         # Marks of the steps in stages 1 and 2: does it exist, is it its row's first.
         fired, first = Signal(2), Signal(2)
@@ -184,7 +206,7 @@ class MVAUComponent(UnitComponent):
             with m.If(move & fired[1]):  # a bubble must not accumulate
                 m.d.sync += acc.eq(total)
             totals.append(total if node.depth == 3 else acc)
-        self._output(m, seq, totals, nf, low, high)
+        self._output(m, seq, totals)
 
     def _input(self, m: Module, seq: Sequencer, nf: int, sf: int) -> Value:
         """Stage 1's input: straight from the stream in the first fold, which also fills the buffer that the later folds read."""
@@ -215,7 +237,7 @@ class MVAUComponent(UnitComponent):
         lanes = [(x[k * bits : (k + 1) * bits], weights[k * weight_bits : (k + 1) * weight_bits]) for k in range(i.lanes)]
         return products(lanes, i.dtype, node.weight_dtype, node.domain)
 
-    def _output(self, m: Module, seq: Sequencer, totals: list[Value], nf: int, low: int, high: int) -> None:
+    def _output(self, m: Module, seq: Sequencer, totals: list[Value]) -> None:
         node, o = self.node, self.streams["o"]
         results = totals
         if node.thresholds is not None:
@@ -225,7 +247,8 @@ class MVAUComponent(UnitComponent):
                 with m.If(seq.move):
                     m.d.sync += later.eq(fold)
                 fold = later
-            rows = threshold_rom(m, stored(node.thresholds, low, high).reshape(nf, o.lanes, -1), (low, high + 1), fold, seq.move)
+            word = self.table(m, "thresholds", fold, seq.move)
+            rows = threshold_values(word, o.lanes, node.threshold_limits(self.streams["i"].dtype))
             results = [count_reached(total, row, node.offset, o.dtype) for total, row in zip(totals, rows, strict=True)]
         payload = []
         for pe, result in enumerate(results):

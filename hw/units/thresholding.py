@@ -8,21 +8,22 @@ from dataclasses import dataclass
 from amaranth.hdl import Cat, Module, Signal
 
 from arbonn.hw.datatypes import Integers
-from arbonn.hw.graph import Cost, Node, Ports
-from arbonn.hw.rom import memory_cost
+from arbonn.hw.graph import Cost, Ports
+from arbonn.hw.parameters import Parametric, ParametricComponent, Table
 from arbonn.hw.schedule import Control, Mark, Schedule
 from arbonn.hw.sequencer import Sequencer
 from arbonn.hw.unit_component import UnitComponent
-from arbonn.hw.units.levels import count_reached, level_problems, levels, stored, threshold_rom
+from arbonn.hw.units.levels import count_reached, level_problems, levels, threshold_table, threshold_values, threshold_words
 
 
 @dataclass(frozen=True, eq=False)
-class Thresholding(Node):
+class Thresholding(Parametric):
     """o[c] = offset + number of thresholds of channel c that i[c] reaches (>=); for a BIPOLAR output the count is the stored bit.
 
     Parameters  thresholds (C, T), rising. offset.    Streams  i, o: (..., C), equal lanes, folds C / lanes.
     Timing      one step a transfer; first_out = 2 (depth); II 1; no bubble.    Stalls  rigid pipeline of 2.
-    Memory      C / lanes words of lanes * T thresholds.
+    Memory      thresholds: C / lanes words of lanes * T thresholds. Run time: word c / lanes holds those of channels c .., rising, the
+                first in the low bits.
     """
 
     thresholds: Integers
@@ -36,6 +37,7 @@ class Thresholding(Node):
         elif self.depth != 2:
             yield f"depth {self.depth} (2 allowed)"
         else:
+            yield from self.parameter_problems()
             yield from level_problems(self.thresholds, i.shape[-1], self.offset, o.dtype)
 
     def evaluate(self, inputs: Mapping[str, Integers], ports: Ports) -> dict[str, Integers]:
@@ -45,17 +47,25 @@ class Thresholding(Node):
         folds = ports["i"].shape[-1] // ports["i"].lanes
         return Control((Schedule((folds,), takes=(Mark("i"),), gives=(Mark("o"),), depth=self.depth),))
 
+    def tables(self, ports: Ports) -> dict[str, Table]:
+        i = ports["i"]
+        return {"thresholds": threshold_table(i.shape[-1] // i.lanes, i.lanes, self.thresholds.shape[1], (i.dtype.low, i.dtype.high + 1))}
+
+    def words(self, ports: Ports) -> dict[str, list[int]]:
+        i = ports["i"]
+        return {"thresholds": threshold_words(self.thresholds, i.shape[-1] // i.lanes, (i.dtype.low, i.dtype.high + 1))}
+
     def cost(self, ports: Ports, target: str) -> Cost:
         i, o = ports["i"], ports["o"]
-        table = memory_cost(i.shape[-1] // i.lanes, i.width * self.thresholds.shape[1], target)
+        (table,) = self.tables_cost(ports, target)
         luts = i.width * self.thresholds.shape[1] + 8 + table.luts
-        return Cost(luts, i.width + o.width + 10, table.bits, table.brams, "a comparator's carry chain for each threshold")
+        return Cost(luts, i.width + o.width + 10 + table.ffs, table.bits, table.brams, "a comparator's carry chain for each threshold")
 
     def component(self, ports: Ports) -> UnitComponent:
         return ThresholdingComponent(self, ports)
 
 
-class ThresholdingComponent(UnitComponent):
+class ThresholdingComponent(ParametricComponent):
     """Stages: (1) value and thresholds fetched, (2) compared."""
 
     node: Thresholding
@@ -63,10 +73,8 @@ class ThresholdingComponent(UnitComponent):
     def datapath(self, m: Module, sequencers: list[Sequencer]) -> None:
         (seq,) = sequencers
         i, o = self.streams["i"], self.streams["o"]
-        low, high = i.dtype.low, i.dtype.high
         fetched = Signal(i.width)
-        shaped = stored(self.node.thresholds, low, high).reshape(-1, i.lanes, self.node.thresholds.shape[1])
-        rows = threshold_rom(m, shaped, (low, high + 1), seq.index[0], seq.move)
+        rows = threshold_values(self.table(m, "thresholds", seq.index[0], seq.move), i.lanes, (i.dtype.low, i.dtype.high + 1))
         payload = []
         for lane, row in enumerate(rows):
             value = fetched[lane * i.dtype.bits : (lane + 1) * i.dtype.bits]

@@ -10,17 +10,18 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from arbonn.hw.address import address
 from arbonn.hw.datatypes import DataType, Integers, smallest
 from arbonn.hw.graph import Cost, Ports
-from arbonn.hw.rom import memory_cost, pack_words, rom
+from arbonn.hw.parameters import Parametric, ParametricComponent, Table
+from arbonn.hw.rom import pack_words
 from arbonn.hw.schedule import carry_deltas
 from arbonn.hw.sequencer import Sequencer
 from arbonn.hw.unit_component import UnitComponent
-from arbonn.hw.units.levels import amaranth_shape, count_reached, level_problems, levels, stored, threshold_rom
+from arbonn.hw.units.levels import amaranth_shape, count_reached, level_problems, levels, threshold_table, threshold_values, threshold_words
 from arbonn.hw.units.mvau import MVAU, products
 from arbonn.hw.units.window import Windowed, running
 
 
 @dataclass(frozen=True, eq=False)
-class VVAU(Windowed):
+class VVAU(Parametric, Windowed):
     """o[c] = levels(acc[c]), or acc[c] itself without thresholds; acc[c] = weights[c] . the window's taps of channel c.
 
     Parameters  weights (C, taps). thresholds (C, T), rising, or None. group: as the SWG's, 0 = all C.
@@ -30,6 +31,8 @@ class VVAU(Windowed):
                 first_out = (taps - 1) * group / lanes + 2; interval = transfers of i.
     Stalls      a rigid pipeline of 2.
     Memory      weights: C / lanes * taps words of lanes weights; group / lanes accumulators of each lane; thresholds: C / lanes words.
+    Run time    weights: word (g * taps + tap) * group / lanes + fold holds those of channels g * group + fold * lanes .., for that tap.
+                thresholds: word c / lanes holds those of channels c .., rising. The first in the low bits.
     """
 
     weights: Integers
@@ -47,7 +50,7 @@ class VVAU(Windowed):
     @property
     def rows(self) -> MVAU:
         """The arithmetic of each channel is that of a row of this MVAU."""
-        return MVAU(self.id, self.weights, self.weight_dtype, self.domain, self.thresholds, self.offset)
+        return MVAU(self.id, self.weights, self.weight_dtype, self.domain, self.thresholds, self.offset, parameters=self.parameters)
 
     def problems(self, ports: Ports) -> Iterator[str]:
         i, o = ports["i"], ports["o"]
@@ -58,6 +61,7 @@ class VVAU(Windowed):
         if self.domain not in ("dot", "popcount") or (self.domain == "popcount" and self.weight_dtype.name != "BIPOLAR"):
             yield f"domain {self.domain!r} with {self.weight_dtype} weights (popcount needs BIPOLAR ones)"
             return
+        yield from self.parameter_problems()
         if self.depth != 2:
             yield f"depth {self.depth} (2 allowed)"
         if self.thresholds is not None:
@@ -74,25 +78,38 @@ class VVAU(Windowed):
         acc = self.rows.from_dot(dot, ports["i"].dtype)
         return {"o": acc if self.thresholds is None else levels(acc, self.thresholds, self.offset, o.dtype)}
 
+    def tables(self, ports: Ports) -> dict[str, Table]:
+        i, o = ports["i"], ports["o"]
+        folds = o.shape[-1] // o.lanes
+        found = {"weights": Table(folds * self.window[0], o.lanes * self.weight_dtype.bits)}
+        if self.thresholds is not None:
+            found["thresholds"] = threshold_table(folds, o.lanes, self.thresholds.shape[1], self.rows.threshold_limits(i.dtype))
+        return found
+
+    def words(self, ports: Ports) -> dict[str, list[int]]:
+        o, (groups, taps, folds) = ports["o"], self.bounds(ports)
+        codes = self.weight_dtype.encode(self.weights).reshape(groups, folds, o.lanes, taps).transpose(0, 3, 1, 2).reshape(-1, o.lanes)
+        found = {"weights": pack_words(codes, self.weight_dtype.bits)}
+        if self.thresholds is not None:
+            found["thresholds"] = threshold_words(self.thresholds, groups * folds, self.rows.threshold_limits(ports["i"].dtype))
+        return found
+
     def cost(self, ports: Ports, target: str) -> Cost:
         i, o = ports["i"], ports["o"]
         low, high = self.rows.sums_range(i.dtype)
-        bits, folds = smallest(low, high).bits, o.shape[-1] // o.lanes
+        bits = smallest(low, high).bits
         count = 0 if self.thresholds is None else self.thresholds.shape[1]
-        tables = [
-            memory_cost(folds * self.window[0], o.lanes * self.weight_dtype.bits, target),
-            memory_cost(folds if count else 0, o.lanes * count * bits, target),
-            self.kept(bits, ports, target),
-        ]
+        kept = self.kept(bits, ports, target)
+        tables = [*self.tables_cost(ports, target), kept]
         luts = o.lanes * (2 * i.dtype.bits * self.weight_dtype.bits + bits * (1 + count)) + 24 + sum(t.luts for t in tables)
-        ffs = i.width + o.width + 16 + (0 if tables[2].brams else self.bounds(ports)[2] * o.lanes * bits)
+        ffs = i.width + o.width + 16 + (0 if kept.brams else self.bounds(ports)[2] * o.lanes * bits) + sum(t.ffs for t in tables)
         return Cost(luts, ffs, sum(t.bits for t in tables), sum(t.brams for t in tables), "a product, an adder and comparators a lane")
 
     def component(self, ports: Ports) -> UnitComponent:
         return VVAUComponent(self, ports)
 
 
-class VVAUComponent(UnitComponent):
+class VVAUComponent(ParametricComponent):
     """Stages: (1) taps, weights and thresholds fetched, (2) multiplied, accumulated and compared."""
 
     node: VVAU
@@ -106,8 +123,7 @@ class VVAUComponent(UnitComponent):
         step = Signal(range(groups * taps * folds))
         with m.If(seq.fire):
             m.d.sync += step.eq(Mux(seq.wrap, 0, step + 1))
-        codes = node.weight_dtype.encode(node.weights).reshape(groups, folds, o.lanes, taps).transpose(0, 3, 1, 2).reshape(-1, o.lanes)
-        weights = rom(m, "weights", pack_words(codes, weight_bits), o.lanes * weight_bits, step, seq.move)
+        weights = self.table(m, "weights", step, seq.move)
         fired, first = Signal(), Signal()
         fetched = [Signal(i.dtype.bits, name=f"fetched_{lane}") for lane in range(o.lanes)]
         with m.If(seq.move):
@@ -124,8 +140,7 @@ class VVAUComponent(UnitComponent):
         results: list[Value] = list(totals)
         if node.thresholds is not None:
             fold = address(m, "fold", seq, list(carry_deltas(bounds, (folds, 0, 1))), groups * folds)
-            shaped = stored(node.thresholds, low, high).reshape(groups * folds, o.lanes, -1)
-            rows = threshold_rom(m, shaped, (low, high + 1), fold, seq.move)
+            rows = threshold_values(self.table(m, "thresholds", fold, seq.move), o.lanes, (low, high + 1))
             results = [count_reached(total, row, node.offset, o.dtype) for total, row in zip(totals, rows, strict=True)]
         payload = [Signal(o.dtype.bits, name=f"result_{lane}") for lane in range(o.lanes)]
         m.d.comb += [signal.eq(result) for signal, result in zip(payload, results, strict=True)]
