@@ -29,10 +29,11 @@ def step_all(
     schedules: Integers, takes: Integers, gives: Integers, needs: Integers, adds: Integers, marks: Integers, amounts: Integers,
     counters: Integers, buffers: Integers, inputs: Integers, outputs: Integers, patterns: NDArray[np.bool_], starts: Integers,
     totals: Integers, offsets: Integers, limit: int,
-) -> tuple[Integers, Integers, int, Integers]:  # fmt: skip
+) -> tuple[Integers, Integers, int, Integers, Integers, Integers]:  # fmt: skip
     """Steps every schedule and buffer until all transfers are done, nothing can move any more, or `limit` cycles have passed.
 
-    Returns transfers seen a stream, their cycles (at `offsets`), the cycles run, and which streams were full and not taken at the end.
+    Returns transfers seen a stream, their cycles (at `offsets`), the cycles run, and of the last one: valid + 2 ready of each stream, the
+    step of each schedule, the counters.
     """
     streams, units = len(totals), len(schedules)
     record = np.zeros(offsets[streams], np.int64)
@@ -132,4 +133,4 @@ def step_all(
             for s in range(units):
                 if fire[s]:
                     step[s] = (step[s] + skip) % schedules[s, 0]
-    return seen, record, t, (valid & ~ready).astype(np.int64)
+    return seen, record, t, valid.astype(np.int64) + 2 * ready.astype(np.int64), step, counters

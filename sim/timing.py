@@ -17,6 +17,7 @@ from arbonn.errors import CheckError
 from arbonn.hw.datatypes import Integers
 from arbonn.hw.graph import DataflowGraph
 from arbonn.hw.schedule import Cond, Schedule
+from arbonn.sim.deadlock import State, explained, placed
 from arbonn.sim.engine import NEVER, step_all
 from arbonn.sim.trace import Bits, Stalls, Trace
 
@@ -48,25 +49,32 @@ def predict(graph: DataflowGraph, frames: int, stalls: Stalls | None = None, lim
     """Cycles of all transfers of `frames` frames, with a source that is full unless stalled; cycle 0 is the first out of reset.
 
     Runs until every stream has had all its transfers, or nothing can move any more. Raises CheckError on deadlock (an output that never
-    got its last transfer), naming the streams that wait, and when `limit` cycles were not enough.
+    got its last transfer), naming the units that wait for each other, and when `limit` cycles were not enough.
     """
     totals = {s.id: frames * s.transfers for s in graph.streams}
-    trace, waiting = step(graph, totals, stalls, NEVER if limit is None else limit)
+    trace, state = step(graph, totals, stalls, NEVER if limit is None else limit)
     if any(len(trace.transfers[s.id]) < totals[s.id] for s in graph.outputs):
         done = ", ".join(f"{s.id} {len(trace.transfers[s.id])} of {totals[s.id]}" for s in graph.outputs)
         if limit is not None and trace.cycles >= limit:
             raise CheckError("timing", found=f"not finished after {limit} cycles ({done} transfers)", allowed="a higher limit")
-        raise CheckError(
-            "timing", found=f"deadlock in cycle {trace.cycles} ({done} transfers); full and not taken: {', '.join(waiting) or 'none'}",
-            allowed="buffers that hold what a branch needs ahead of the other", fix="deepen the FIFOs on the waiting streams",
-        )  # fmt: skip
+        raise _deadlock(graph, trace.cycles, done, state)
     return Trace(trace.transfers, max((int(t[-1]) + 1 for t in trace.transfers.values() if len(t)), default=0))
 
 
-def step(graph: DataflowGraph, totals: Mapping[str, int], stalls: Stalls | None, limit: int) -> tuple[Trace, tuple[str, ...]]:
+def _deadlock(graph: DataflowGraph, cycles: int, done: str, state: State) -> CheckError:
+    waits, closed = explained(graph, state)
+    full = [f"`{w.what}`" for w in waits if w.action == "take"]
+    return CheckError(
+        "timing", found=f"deadlock in cycle {cycles} ({done} transfers): {', '.join(map(str, waits)) or 'nothing waits'}",
+        allowed="buffers that hold what a branch needs ahead of the other" if closed else "graphs in which every unit can go on",
+        fix=f"a deeper FIFO on {' or '.join(full)}" if closed and full else "",
+    )  # fmt: skip
+
+
+def step(graph: DataflowGraph, totals: Mapping[str, int], stalls: Stalls | None, limit: int) -> tuple[Trace, State]:
     """Runs until every stream has had its total of transfers, nothing can move any more, or `limit` cycles have passed.
 
-    Returns what was seen, and the streams that were full and not taken in the last cycle.
+    Returns what was seen, and the state of the last cycle.
     """
     number = {s.id: k for k, s in enumerate(graph.streams)}
     tables = _flatten(graph, number)
@@ -75,23 +83,23 @@ def step(graph: DataflowGraph, totals: Mapping[str, int], stalls: Stalls | None,
     ends = [*graph.inputs, *graph.outputs]
     patterns = [np.ones(0, np.bool_) if stalls is None else stalls.go.get(s.id, np.ones(0, np.bool_)) for s in ends]
     starts = np.concatenate([[0], np.cumsum([len(p) for p in patterns])]).astype(np.int64)
-    seen, record, cycles, waits = step_all(
+    seen, record, cycles, flags, steps, counters = step_all(
         _array(tables.schedules, 11), _array(tables.takes), _array(tables.gives), _array(tables.needs, 3), _array(tables.adds, 2),
         _joined(tables.marks), _joined(tables.amounts), _array(tables.counters), _array(tables.buffers, 3),
         _array([number[s.id] for s in graph.inputs]), _array([number[s.id] for s in graph.outputs]),
         np.concatenate([*patterns, np.ones(0, np.bool_)]), starts, counts, offsets, limit,
     )  # fmt: skip
     transfers = {s.id: record[offsets[k] : offsets[k] + seen[k]] for k, s in enumerate(graph.streams)}
-    return Trace(transfers, int(cycles)), tuple(s.id for k, s in enumerate(graph.streams) if waits[k])
+    valid, ready = ({s.id: bool(flags[k] & bit) for k, s in enumerate(graph.streams)} for bit in (1, 2))
+    return Trace(transfers, int(cycles)), State(valid, ready, steps.tolist(), counters.tolist())
 
 
 def _flatten(graph: DataflowGraph, number: dict[str, int]) -> _Tables:
     """Schedules in reverse topological order: a unit's readies are known before those of the units that feed it."""
     tables = _Tables()
     total = 0
-    for node in reversed(graph.ordered()):
+    for node, control in placed(graph):
         ports = graph.ports(node)
-        control = node.control(ports)
         if control.buffer:
             tables.buffers.append([number[ports["i"].id], number[ports["o"].id], control.buffer])
         counter = {name: len(tables.counters) + k for k, name in enumerate(control.counters)}
