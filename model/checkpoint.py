@@ -10,7 +10,7 @@ import torch
 from arbonn.errors import TrainError
 from arbonn.files import replacing
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 def save_checkpoint(path: Path, recipe: Any, network: Any, method: Any, optimizer: Any, meter: Any, run: Any) -> None:
@@ -46,9 +46,18 @@ def load_checkpoint(path: Path, recipe: Any, network: Any, method: Any, optimize
             allowed="the recipe it was started with",
             fix=_fix(path),
         )
-    network.load_state_dict(state["network"])
-    method.load_state_dict(state["method"])
-    optimizer.load_state_dict(state["optimizer"])
+    try:
+        network.load_state_dict(state["network"])
+        method.load_state_dict(state["method"])
+        optimizer.load_state_dict(state["optimizer"])
+    except (RuntimeError, ValueError, KeyError) as error:  # what torch raises for other names, shapes and groups
+        told = " ".join(str(error).split())
+        raise TrainError(
+            str(path),
+            found=f"weights that do not fit this network or method: {told[:200]}",
+            allowed="what this version of arbonn wrote",
+            fix=_fix(path),
+        ) from None
     meter.load_state_dict(state["meter"])
     vars(run).update(state["run"])
     torch.set_rng_state(state["random"].cpu())

@@ -78,6 +78,9 @@ class Arbonn(Method):
                 raise ValueError("tau_f = 0 where rho = 0: without a perturbation no sharpness is known to select by")
             return self
 
+    def needs_domains(self) -> bool:
+        return self.config.domain_norm or self.config.di_weight > 0
+
     def binarizer(self, layer: BinaryLinear) -> Binarizer:
         return LearnableScale(layer.weight, 1.0 if self.config.weight_clip else None, self.config.scale_grad)
 

@@ -68,6 +68,10 @@ class Method(nn.Module):
     def prepare(self, model: nn.Module, domain_count: int, batch: int) -> None:
         """Called once, before the optimizer is made: may swap layers, add a teacher, allocate state, or refuse the set-up."""
 
+    def needs_domains(self) -> bool:
+        """Whether the method is without sense on images of a single domain."""
+        return False
+
     def binarizer(self, layer: BinaryLinear) -> Binarizer:
         """Latent to effective weights of one layer; an nn.Module's parameters become the layer's."""
         return LearnableScale(layer.weight)

@@ -46,6 +46,9 @@ class Wrapper(Method):
     def prepare(self, model: nn.Module, domain_count: int, batch: int) -> None:
         self.base.prepare(model, domain_count, batch)
 
+    def needs_domains(self) -> bool:
+        return self.base.needs_domains()
+
     def binarizer(self, layer: BinaryLinear) -> Binarizer:
         return self.base.binarizer(layer)
 

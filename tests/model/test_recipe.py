@@ -24,7 +24,7 @@ def sections() -> dict:
 def refusal(change: dict) -> str:
     data = sections()
     for section, keys in change.items():
-        data[section] = {**data[section], **keys}
+        data[section] = {**data.get(section, {}), **keys}
     with pytest.raises(RecipeError) as caught:
         parse(data, TrainRecipe, "r.toml")
     return str(caught.value)
@@ -114,3 +114,18 @@ def test_two_methods_of_one_name():
     METHODS.get("ste", "")
     with pytest.raises(ValueError, match="two methods are called 'ste'"):
         METHODS.register("ste")(object())
+
+
+def test_a_warm_up_longer_than_the_training_is_refused():
+    assert refusal({"train": {"epochs": 3, "warmup_epochs": 4}}) == (
+        "RecipeError: r.toml: train.warmup_epochs: 4\n  allowed  at most train.epochs, here 3: the rate would never reach train.lr"
+    )
+    parse({**sections(), "train": {"epochs": 3, "warmup_epochs": 3}}, TrainRecipe, "r.toml")
+
+
+def test_an_unknown_measure_names_the_nearest():
+    assert refusal({"measures": {"names": ["flip"]}}) == (
+        "RecipeError: r.toml: measures.names: unknown measure `flip`\n"
+        "  allowed  corruption, density, domain-flips, flips, gradients, sharpness, sigma-gap, size\n"
+        "  fix      did you mean `flips`?"
+    )

@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from arbonn.errors import TrainError
+from arbonn.errors import DataError, TrainError
+from arbonn.model.data import Split
 from arbonn.model.methods.arbonn import Arbonn
 from arbonn.model.methods.base import Method
 from arbonn.model.train import Progress, train
@@ -108,13 +110,21 @@ def test_what_a_run_leaves(recipe, tmp_path):
     assert 0.3 < outcome.float_accuracy <= 1
     assert outcome.val_accuracy == max(progress.val_accuracy for progress in seen)
     assert outcome.binary_weights == 64 * 24 + 24 * 16 + 16 * 10
-    assert set(outcome.measures) == {"flip_rate", "oscillation", "dead_filters", "density_overlap"}
+    whole = {name for name in outcome.measures if "/" not in name and not name.startswith("sharpness_")}
+    assert whole == {
+        "flip_rate", "oscillation", "flip_rate_epoch", "dead_filters", "ones", "sparse_gradient",
+        "density_overlap", "density_chance", "density_correlation", "model_bytes", "binary_ops", "multi_bit_ops", "ops",
+    }  # fmt: skip
+    assert {name for name in outcome.measures if name.startswith("flip_rate/")} == {"flip_rate/fc0", "flip_rate/fc1", "flip_rate/fc2"}
+    assert outcome.measures["sharpness_0.3"] > 0
     assert 0 < outcome.measures["flip_rate"] < 0.1
     rows = list(csv.DictReader(outcome.metrics.read_text().splitlines()))
     assert [float(row["val_accuracy"]) for row in rows] == [progress.val_accuracy for progress in seen]
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
     assert np.load(outcome.test_codes).shape == (360, 64)
     assert np.load(outcome.test_labels).shape == (360,)
+    assert {"flip_rate", "dead_filters/fc0", "sparse_gradient", "density_overlap"} < set(rows[0])
+    assert (tmp_path / "metrics.vl.json").is_file()
     assert list((tmp_path / "tensorboard").glob("events.out.tfevents.*"))
 
 
@@ -171,6 +181,74 @@ def test_a_loss_that_is_no_number_stops_training(recipe, tmp_path, monkeypatch):
     assert str(caught.value) == (
         "TrainError: small: epoch 1, step 1: the loss is nan\n  allowed  a finite loss\n  fix      lower train.lr (now 0.005)"
     )
+
+
+def test_the_step_that_went_wrong_is_named_though_the_loss_is_read_later(recipe, tmp_path, monkeypatch):
+    def bad(self: Method, context) -> dict[str, torch.Tensor]:
+        return {"bad": torch.tensor(float("inf") if context.step == 19 + 4 else 0.0, requires_grad=True)}
+
+    monkeypatch.setattr(Method, "loss_terms", bad)
+    with pytest.raises(TrainError) as caught:
+        train(recipe(train={"checkpoint_steps": 7}), tmp_path)
+    assert str(caught.value).startswith("TrainError: small: epoch 2, step 5: the loss is inf\n")
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["run"]["step"] == 0  # nothing later than the first epoch is kept
+
+
+def test_a_class_without_a_training_image_is_refused(recipe, tmp_path, monkeypatch):
+    from arbonn.model import data as datasets
+
+    whole = datasets.load(recipe().data)
+    rows = whole.train.labels != 3
+    some = Split(whole.train.codes[rows], whole.train.labels[rows], whole.train.domains[rows])
+    monkeypatch.setattr(datasets, "load", lambda config: replace(whole, train=some))
+    with pytest.raises(DataError) as caught:
+        train(recipe(), tmp_path / "run")
+    assert str(caught.value) == (
+        "DataError: data.name: digits: no training image of class 3\n"
+        "  allowed  at least one image of each of the 10 classes\n"
+        "  fix      less images in data.val and data.test, or another data.split_seed"
+    )
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_method_that_compares_domains_is_refused_where_there_is_one(recipe, tmp_path):
+    single = {"name": "digits", "augment": ["shift"]}
+    with pytest.raises(TrainError) as caught:
+        train(recipe(data=single, method={"name": "swa", "base": {"name": "arbonn"}}), tmp_path / "run")
+    assert str(caught.value) == (
+        "TrainError: small: data.augment: 1 domain, shift\n"
+        "  allowed  at least 2 domains: `swa` compares them\n"
+        '  fix      augment = ["none", "shift"], or domain_norm = false and di_weight = 0.0 in its section'
+    )
+    assert not (tmp_path / "run").exists()
+    rest = {"name": "arbonn", "domain_norm": False, "di_weight": 0.0}
+    assert train(recipe(data=single, method=rest, train={"epochs": 1}), tmp_path).float_accuracy > 0.1
+
+
+def test_a_checkpoint_of_another_network_is_refused(recipe, tmp_path):
+    train(recipe(train={"epochs": 1}), tmp_path)
+    with pytest.raises(TrainError) as caught:
+        train(recipe(train={"epochs": 1}, network={"name": "mlp", "sizes": [24, 8]}), tmp_path)
+    assert str(caught.value).replace(str(tmp_path), "DIR") == (
+        "TrainError: DIR/checkpoint.pt: a checkpoint of another recipe: network.sizes is [24, 16] there, [24, 8] here\n"
+        "  allowed  the recipe it was started with\n"
+        "  fix      train in another folder, or remove checkpoint.pt to start over"
+    )
+
+
+def test_a_checkpoint_whose_weights_do_not_fit_is_refused(recipe, tmp_path):
+    train(recipe(train={"epochs": 1}), tmp_path)
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    state["network"]["fc0.weight"] = torch.zeros(3, 3)
+    torch.save(state, tmp_path / "checkpoint.pt")
+    with pytest.raises(TrainError) as caught:
+        train(recipe(train={"epochs": 1}), tmp_path)
+    lines = str(caught.value).replace(str(tmp_path), "DIR").splitlines()
+    assert lines[0].startswith("TrainError: DIR/checkpoint.pt: weights that do not fit this network or method: ")
+    assert lines[1:] == [
+        "  allowed  what this version of arbonn wrote",
+        "  fix      train in another folder, or remove checkpoint.pt to start over",
+    ]
 
 
 def test_a_batch_larger_than_the_data_is_refused(recipe, tmp_path):
