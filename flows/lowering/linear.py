@@ -28,7 +28,7 @@ class Linear:
     weights   (MH, taps * C) with the window's order (taps, C); (C, taps) where `depthwise`: each channel by itself. bias (MH,).
     window    None: one window, the whole frame.    border  (top, left, bottom, right) of what a Pad put round the input.
     shape     the frame of the stream that brings x.    after  that of y's, (OH, OW, MH) or (MH,).    order  of the file's y on that.
-    sums      True for an average: all weights are one over the number of taps.
+    sums      True for an average: all weights are one over the number of values.
     """
 
     node: str
@@ -75,24 +75,31 @@ def linear_of(network: Network, node: onnx.NodeProto, shape: tuple[int, ...], or
 
 
 def _dense(network: Network, node: onnx.NodeProto, shape: tuple[int, ...], order: Integers) -> Linear | str:
-    """A MatMul or Gemm."""
+    """A MatMul or Gemm: on the whole frame, or on each pixel (or time step) where it has several."""
     given, factors = network.shapes[node.input[0]], network.constants[node.input[1]].astype(np.float64)
     attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+    while factors.ndim > 2 and factors.shape[0] == 1 and factors.ndim <= len(given):
+        factors = factors[0]
     if attributes.get("transA", 0) or factors.ndim != 2:
         return f"multiplies by weights of shape {factors.shape}" if factors.ndim != 2 else "transposes its input"
-    if prod(given[1:-1]) != 1:
-        return f"works on an input of shape {given}: only (batch, features) lowers"
     if len(node.input) > 2 and node.input[2] and network.constants[node.input[2]].size not in (1, network.shapes[node.output[0]][-1]):
         return "adds a bias that is not one value a row"
     if order.min() < 0:
         return "takes in the values of a Pad"
     rows = (factors if attributes.get("transB", 0) else factors.T) * attributes.get("alpha", 1.0)
+    places, pixels = order.reshape(-1), prod(given[1:-1])
+    if pixels > 1:
+        channels = order.reshape(pixels, -1)[0]
+        if len(shape) == 1 or not np.array_equal(order.reshape(pixels, -1), np.arange(pixels)[:, None] * shape[-1] + channels):
+            return f"works on an input of shape {given}: only (batch, features), or (batch, pixels, features) pixel by pixel"
+        places = channels
     weights, bias = np.empty_like(rows), np.zeros(len(rows))
-    weights[:, order.reshape(-1)] = rows
+    weights[:, places] = rows
     if len(node.input) > 2 and node.input[2]:
         bias = bias + attributes.get("beta", 1.0) * network.constants[node.input[2]].astype(np.float64).reshape(-1)
-    after = (len(rows),) if len(shape) == 1 else (1, 1, len(rows))
-    return Linear(node.name, node.input[0], weights, bias, shape, after, np.arange(len(rows)).reshape(network.shapes[node.output[0]][1:]))
+    after = (len(rows),) if len(shape) == 1 else (*(shape[:2] if pixels > 1 else (1, 1)), len(rows))
+    order_of_rows = np.arange(pixels * len(rows)).reshape(network.shapes[node.output[0]][1:])
+    return Linear(node.name, node.input[0], weights, bias, shape, after, order_of_rows, Window((1, 1)) if pixels > 1 else None)
 
 
 def _convolution(network: Network, node: onnx.NodeProto, shape: tuple[int, ...], order: Integers) -> Linear | str:
@@ -123,35 +130,65 @@ def _convolution(network: Network, node: onnx.NodeProto, shape: tuple[int, ...],
 
 
 def _sum(network: Network, node: onnx.NodeProto, shape: tuple[int, ...], order: Integers) -> Linear | str:
-    """An average over a window, or over the whole image."""
-    attributes, given = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}, network.shapes[node.input[0]]
-    image, sizes = as_image(order, shape), list(order.shape[1:])
+    """An average over a window, or over whole axes of the image."""
     if node.op_type == "ReduceMean":
-        axes = attributes.get("axes") or [int(a) for name in node.input[1:] if name for a in network.constants[name].reshape(-1)]
-        if sorted(a % len(given) for a in axes) != list(range(2, len(given))):
-            return f"averages over axes {list(axes)} of shape {given}: only all behind the channels can be"
+        return _mean(network, node, shape, order)
+    image, sizes = as_image(order, shape), list(order.shape[1:])
     if image is None:
         return _no_image(network, node)
-    kernel, after = (attributes["kernel_shape"], network.shapes[node.output[0]][2:]) if node.op_type == "AveragePool" else (sizes, [1, 1])
-    window = window_of(node, kernel, sizes, after) if node.op_type == "AveragePool" else _whole(sizes)
+    if node.op_type == "GlobalAveragePool":
+        return _average(network, node, shape, order, Window(_pair(sizes)), 1 / prod(sizes))
+    attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+    window = window_of(node, attributes["kernel_shape"], sizes, network.shapes[node.output[0]][2:])
     if isinstance(window, str):
         return window
-    stated = attributes.get("pads", [0] * 2 * len(sizes))
-    outside = window.padding if len(sizes) == 2 else window.padding[1::2]
-    if any(outside) and (not attributes.get("count_include_pad", 0) or any(o > s for o, s in zip(outside, stated, strict=True))):
-        return "averages fewer values at the border than elsewhere"
+    # What a window's sum is divided by: its pixels inside, and those of stated pads if they count; never those that ceil_mode adds.
+    stated = attributes.get("pads", [0] * 2 * len(sizes)) if attributes.get("count_include_pad", 0) else [0] * 2 * len(sizes)
+    pads = (0, stated[0], 0, stated[1]) if len(sizes) == 1 else tuple(stated)
+    top, left, bottom, right = (min(s, p) for s, p in zip(pads, window.padding, strict=True))
+    rest = tuple(p - s for p, s in zip(window.padding, (top, left, bottom, right), strict=True))
+    inside = np.ones((1, (1, *sizes)[-2] + top + bottom, sizes[-1] + left + right, 1))
+    counts = np.unique(replace(window, padding=(rest[0], rest[1], rest[2], rest[3])).gather(inside, 0).sum(axis=3))
+    if len(counts) != 1:
+        return f"averages {counts[0]:g} values in some windows and {counts[-1]:g} in others"
+    return _average(network, node, shape, order, window, 1 / counts[0])
+
+
+def _mean(network: Network, node: onnx.NodeProto, shape: tuple[int, ...], order: Integers) -> Linear | str:
+    """A ReduceMean over some axes of the image, wherever its channels are."""
+    attributes, given = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}, network.shapes[node.input[0]]
+    axes = attributes.get("axes") or [int(a) for name in node.input[1:] if name for a in network.constants[name].reshape(-1)]
+    taken = {a % len(given) for a in axes}
+    for moved, channel in ((order, 1), (np.moveaxis(order, -1, 0), len(given) - 1)):
+        image = as_image(moved, shape)
+        if image is not None and taken and not taken & {0, channel}:
+            spatial = [axis for axis in range(1, len(given)) if axis != channel]
+            kernel = [given[axis] if axis in taken else 1 for axis in spatial]
+            window = Window(_pair(kernel), _pair([given[axis] if axis in taken else 1 for axis in spatial]))
+            found = _average(network, node, shape, moved, window, 1 / prod(kernel), flat=True)
+            if isinstance(found, str):
+                return found
+            planes = found.order if channel == 1 else np.moveaxis(found.order, 0, -1)
+            return replace(found, order=planes.reshape(network.shapes[node.output[0]][1:]))
+    return f"averages over axes {list(axes)} of shape {given}: only rows and columns of an image can be"
+
+
+def _average(
+    network: Network, node: onnx.NodeProto, shape: tuple[int, ...], order: Integers, window: Window, weight: float, *, flat: bool = False
+) -> Linear | str:
+    image = as_image(order, shape)
+    assert image is not None
     channels = image.shape[2]
-    weights = np.full((channels, window.taps), 1 / window.taps)
-    found = _windowed(
-        node, shape, image.border, window, weights, np.zeros(channels), image.channels, len(sizes), depthwise=True, sums=True
-    )  # fmt: skip
-    if isinstance(found, str):
+    weights = np.full((channels, window.taps), weight)
+    bias = np.zeros(channels)
+    found = _windowed(node, shape, image.border, window, weights, bias, image.channels, order.ndim - 1, depthwise=True, sums=True)
+    if isinstance(found, str) or flat:
         return found
-    return replace(found, order=found.order.reshape(network.shapes[node.output[0]][1:]))  # without rows and columns if keepdims = 0
+    return replace(found, order=found.order.reshape(network.shapes[node.output[0]][1:]))
 
 
-def _whole(sizes: Sequence[int]) -> Window:
-    return Window((sizes[0], sizes[1]) if len(sizes) == 2 else (1, sizes[0]))
+def _pair(sizes: Sequence[int]) -> tuple[int, int]:
+    return (sizes[0], sizes[1]) if len(sizes) == 2 else (1, sizes[0])
 
 
 def _windowed(

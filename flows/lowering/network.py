@@ -86,7 +86,8 @@ class Network:
             + [onnx.numpy_helper.from_array(np.array([samples, *shape[1:]]), f"{name} shape") for name, shape in self.shapes.items()],
             value_info=[self._info(name, samples) for name in self.shapes if name not in (self.input, self.output)],
         )
-        model = onnx.helper.make_model(graph, opset_imports=_opsets(self.opset), ir_version=self.ir_version)
+        opsets = _opsets(self.opset, max(map(_custom_version, self.nodes), default=1))
+        model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=self.ir_version)
         shape = (samples, *self.shapes[self.input][1:])
         tensors = execute_onnx(ModelWrapper(model), {self.input: values.astype(np.float32).reshape(shape)}, return_full_exec_context=True)
         return {name: tensors[name] for name in self.shapes}
@@ -107,7 +108,7 @@ def run_node(node: onnx.NodeProto, inputs: Mapping[str, Array], opset: int, ir_v
     """Outputs of one node by name."""
     if node.domain == QONNX_DOMAIN:
         context = dict(inputs)
-        getCustomOp(node, onnx_opset_version=1).execute_node(context, None)
+        getCustomOp(node, onnx_opset_version=_custom_version(node)).execute_node(context, None)
         return {name: np.asarray(context[name]) for name in node.output if name}
     kinds = tuple((name, onnx.helper.np_dtype_to_tensor_dtype(inputs[name].dtype)) for name in dict.fromkeys(node.input) if name)
     session = _session(node.SerializeToString(deterministic=True), kinds, opset, ir_version)
@@ -131,5 +132,10 @@ def _session(node: bytes, kinds: tuple[tuple[str, int], ...], opset: int, ir_ver
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"], enable_fallback=0)
 
 
-def _opsets(version: int) -> list[onnx.OperatorSetIdProto]:
-    return [onnx.helper.make_opsetid("", version), onnx.helper.make_opsetid(QONNX_DOMAIN, 1)]
+def _custom_version(node: onnx.NodeProto) -> int:
+    """The version of QONNX's operators that a node is written for; files do not always state it. Trunc has a scale more since 2."""
+    return 2 if node.op_type == "Trunc" and len(node.input) == 6 else 1
+
+
+def _opsets(version: int, custom: int = 1) -> list[onnx.OperatorSetIdProto]:
+    return [onnx.helper.make_opsetid("", version), onnx.helper.make_opsetid(QONNX_DOMAIN, custom)]

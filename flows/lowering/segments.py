@@ -103,6 +103,11 @@ def _front(network: Network) -> tuple[tuple[int, ...], Integers]:
             places = np.empty(index.size, np.int64)
             places[index.reshape(-1)] = order.reshape(-1)
             return frame, places.reshape(shape[1:])
+        if node.op_type in ("Gemm", "MatMul") and index.ndim in (2, 3) and np.prod(index.shape[:-1]) > 1:  # on each pixel
+            frame = (index.shape[0] if index.ndim == 3 else 1, index.shape[-2], index.shape[-1])
+            places = np.empty(index.size, np.int64)
+            places[index.reshape(-1)] = np.arange(index.size)
+            return frame, places.reshape(shape[1:])
         if node.op_type not in (*SHAPE, *ELEMENTWISE):
             break
         try:

@@ -153,9 +153,9 @@ MIXED: dict[str, Callable[[Builder], Builder]] = {
     "matmul1 (MatMul) follows Softmax, which only the end of a network may be": lambda b: b.then("Softmax", axis=1).then("MatMul", SIGNS),
     "matmul0 (MatMul) has weights that are not constant, or as its first operand": lambda b: b.then("MatMul", np.ones((1, 1)), first=False),
     "gemm0 (Gemm) transposes its input": lambda b: b.then("Gemm", np.ones((1, 6)), transA=1),
-    "matmul1 (MatMul) works on an input of shape (1, 2, 3): only (batch, features) lowers": lambda b: b.then(
-        "Reshape", np.array([1, 2, 3])
-    ).then("MatMul", SIGNS[:3]),
+    "matmul2 (MatMul) works on an input of shape (1, 2, 3): only (batch, features), or (batch, pixels, features) pixel by pixel": (
+        lambda b: b.then("MatMul", np.ones((6, 6))).then("Reshape", np.array([1, 2, 3])).then("MatMul", SIGNS[:3])
+    ),
 }
 
 
