@@ -32,8 +32,8 @@ INPUT, OUTPUT = "x", "logits"
 INPUT_KEY, PROVENANCE_KEY = "arbonn.input", "arbonn.provenance"
 
 
-def export(network: nn.Module, path: Path, recipe: TrainRecipe, contract: str, features: int) -> None:
-    """Writes `network` as QONNX: x (1, features) float -> logits (1, classes), opset 13 and qonnx.custom_op.general.
+def export(network: nn.Module, path: Path, recipe: TrainRecipe, contract: str, frame: tuple[int, ...]) -> None:
+    """Writes `network` as QONNX: x (1, *frame) float -> logits (1, classes), opset 13 and qonnx.custom_op.general.
 
     The batch is 1, as the hardware's; `qonnx.transformation.change_batchsize` widens it for bulk execution.
     """
@@ -53,7 +53,7 @@ def export(network: nn.Module, path: Path, recipe: TrainRecipe, contract: str, f
             warnings.simplefilter("ignore", DeprecationWarning)
             export_qonnx(
                 frozen,
-                args=torch.zeros(1, features),
+                args=torch.zeros(1, *frame),
                 export_path=str(temporary),
                 input_names=[INPUT],
                 output_names=[OUTPUT],

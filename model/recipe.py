@@ -12,7 +12,6 @@ from pydantic import (
     Field,
     NonNegativeFloat,
     NonNegativeInt,
-    PositiveFloat,
     PositiveInt,
     SerializeAsAny,
     ValidationInfo,
@@ -27,23 +26,31 @@ from arbonn.settings import Settings, parse
 METHODS: Registry[Any] = Registry(
     "method", "arbonn.methods", registered_in(Path(__file__).parent / "methods", "arbonn.model.methods", "register_method")
 )
-MEASURES: Registry[Any] = Registry(
-    "measure", "arbonn.measures", registered_in(Path(__file__).parent / "measures", "arbonn.model.measures", "register_measure")
+DATASETS: Registry[Any] = Registry(
+    "data set", "arbonn.datasets", registered_in(Path(__file__).parent / "data", "arbonn.model.data", "DATASETS.register")
 )
-DATASETS: Registry[Any] = Registry("data set", "arbonn.datasets", {"digits": "arbonn.model.data"})
-NETWORKS: Registry[Any] = Registry("network", "arbonn.networks", {"mlp": "arbonn.model.network"})
+NETWORKS: Registry[Any] = Registry(
+    "network", "arbonn.networks", registered_in(Path(__file__).parent / "networks", "arbonn.model.networks", "NETWORKS.register")
+)
 
-Augmentation = Literal["none", "shift", "rotate", "scale", "contrast", "noise"]
+Augmentation = Literal["none", "shift", "rotate", "scale", "contrast", "noise", "flip", "crop", "flip-crop"]
 """What a training image may go through; each is a domain for methods that use domains."""
+
+
+Side = Annotated[int, Field(ge=1, le=1024)]
 
 
 class DataConfig(Settings):
     """[data]: which images, how they are split, and how training images are varied."""
 
     name: str = Field(description="a data set")
-    test: PositiveInt = Field(360, description="test images, drawn stratified by class")
-    val: PositiveInt = Field(180, description="validation images, drawn stratified by class from what is left")
+    test: PositiveInt | None = Field(None, description="test images, drawn stratified by class; by default the set's own, or a fifth")
+    val: PositiveInt | None = Field(None, description="validation images, drawn stratified from what is left; by default a tenth")
+    limit: PositiveInt | None = Field(None, description="training images, drawn stratified from those that there are; by default all")
     split_seed: int = Field(0, ge=0, lt=2**32)  # scikit-learn takes no greater one
+    root: str | None = Field(None, description="the folder of the files, in the place of ARBONN_DATA; `folder` needs it")
+    size: Annotated[tuple[Side, Side], Field(strict=False)] | None = Field(None, description="rows and columns to resize images to")
+    colour: Literal["grey", "rgb"] | None = Field(None, description="what `folder` makes of its pictures; by default what the first is")
     augment: Annotated[tuple[Augmentation, ...], Field(strict=False, min_length=1)] = ("none",)
 
 
@@ -80,7 +87,7 @@ class TrainConfig(Settings):
     """[train]: the optimizer and the loop."""
 
     epochs: PositiveInt = Field(description="passes over the training images")
-    batch: PositiveInt = 64
+    batch: int = Field(64, ge=2, description="images a step; of a single one there are no batch statistics")
     optimizer: Literal["adam", "sgd"] = "adam"
     lr: Annotated[float, Field(gt=0, le=1000)] = 5e-3
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
@@ -94,34 +101,6 @@ class TrainConfig(Settings):
     checkpoint_steps: NonNegativeInt = Field(0, description="steps between checkpoints inside an epoch; 0: at its end only")
     tensorboard: bool = True
 
-    @field_validator("warmup_epochs", mode="after")
-    @classmethod
-    def _warm_in_time(cls, value: int, info: ValidationInfo) -> int:
-        epochs = info.data.get("epochs", value)
-        if value > epochs:
-            raise ValueError(f"at most train.epochs, here {epochs}: the rate would never reach train.lr")
-        return value
-
-
-class MeasuresConfig(Settings):
-    """[measures]: what is measured at each epoch and, once, on the finished network. Those left out by default take longer."""
-
-    names: Annotated[tuple[str, ...], Field(strict=False, description="measures")] = ("flips", "gradients", "density", "sharpness", "size")
-    tau: Annotated[float, Field(ge=0, le=1)] = Field(default=0.6, description="share of channels that are not dense, for `density`")
-    rho: Annotated[tuple[PositiveFloat, ...], Field(strict=False, description="lengths of the steps of `sharpness`")] = (0.05, 0.3)
-    directions: PositiveInt = Field(default=20, description="random directions of `sharpness`")
-    images: PositiveInt = Field(default=500, description="images of `sharpness` and `domain-flips`")
-    teacher_epochs: PositiveInt = Field(default=30, description="passes of the float twin of `sigma-gap`, where the method has none")
-    seed: NonNegativeInt = Field(default=0, description="of directions, corruptions and variations: the same for every run that is compared")
-    charts: bool = Field(default=True, description="draw the log as metrics.vl.json")
-
-    @field_validator("names", mode="after")
-    @classmethod
-    def _known_names(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        for name in value:
-            MEASURES.check(name, f"{(info.context or {}).get('where', 'recipe')}: measures.names")
-        return value
-
 
 class TrainRecipe(Settings):
     """Everything that decides a trained network. Stages after training subclass it and add their own sections."""
@@ -132,7 +111,6 @@ class TrainRecipe(Settings):
     network: NetworkConfig
     method: SerializeAsAny[MethodConfig]
     train: TrainConfig
-    measures: MeasuresConfig = MeasuresConfig()
 
     @field_validator("method", mode="before")
     @classmethod

@@ -64,8 +64,9 @@ class Swa(Wrapper):
             norm.reset_running_stats()
             norm.momentum = None  # a plain mean over the batches
         model.train()
-        for batch in inputs[: len(inputs) // self.batch * self.batch].split(self.batch):
-            model(batch)
+        for batch in inputs.split(self.batch):
+            if len(batch) == self.batch:
+                model(batch)
         model.eval()
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arbonn.errors import DataError
-from arbonn.model.data import AUGMENTATIONS, augment, load, uniform
+from arbonn.model.data import AUGMENTATIONS, DataSet, Split, augment, load, uniform
 from arbonn.model.recipe import Augmentation, DataConfig
 
 
@@ -38,6 +38,31 @@ def test_codes_are_what_the_contract_says(digits):
     every = np.arange(17, dtype=np.uint8)
     assert digits.to_float(every).dtype == np.float32
     assert digits.to_float(every).tolist() == [code / 16 for code in range(17)]
+
+
+def test_frames_are_images_or_features_of_the_same_codes(digits):
+    assert (digits.image, digits.frame) == ((1, 8, 8), (64,))
+    images = digits.framed(True)
+    assert (images.frame, images.train.codes.dtype) == ((1, 8, 8), np.uint8)
+    assert np.array_equal(images.framed(False).test.codes, digits.test.codes)
+
+
+def test_a_limit_draws_training_images_alone_and_keeps_classes_in_proportion(digits):
+    few = load(DataConfig(name="digits", limit=100))
+    assert (len(few.train), len(few.val), len(few.test)) == (100, 180, 360)
+    assert np.array_equal(few.test.codes, digits.test.codes)
+    assert np.bincount(few.train.labels).min() >= 9
+    assert set(map(bytes, few.train.codes)) <= set(map(bytes, digits.train.codes))
+    assert not np.array_equal(load(DataConfig(name="digits", limit=100, split_seed=1)).train.codes, few.train.codes)
+    with pytest.raises(DataError) as caught:
+        load(DataConfig(name="digits", limit=9))
+    assert str(caught.value) == "DataError: data.limit: 9 of 1257 training images\n  allowed  10 to 1247"
+
+
+def test_images_of_another_size(digits):
+    small = load(DataConfig(name="digits", size=(4, 6)))
+    assert (small.image, small.frame, small.test.codes.max() <= 16) == ((1, 4, 6), (24,), True)
+    assert abs(small.test.codes.mean() - digits.test.codes.mean()) < 0.2, "a pixel is a mean over what it covers"
 
 
 def test_a_split_that_leaves_nothing():
@@ -73,14 +98,41 @@ def test_every_augmentation_but_none_changes_images_and_epochs_differ(digits):
         assert np.array_equal(first, second) == np.array_equal(first, other_seed) == (name == "none")
 
 
-def test_a_shift_moves_whole_pixels(digits):
+@pytest.mark.parametrize("name", ["shift", "crop"])  # an eighth of 8 rows is one pixel
+def test_a_shift_moves_whole_pixels(digits, name):
     index = np.arange(300)
-    moved = augment(digits, ("shift",), np.zeros(300, int), index, 0, 0).reshape(-1, 8, 8)
+    moved = augment(digits, (name,), np.zeros(300, int), index, 0, 0).reshape(-1, 8, 8)
     padded = np.pad(digits.train.codes[index].reshape(-1, 8, 8), ((0, 0), (1, 1), (1, 1)))
     options = np.stack([padded[:, y : y + 8, x : x + 8] for y in range(3) for x in range(3)])
     equal = (options == moved).all((2, 3))
     assert equal.any(0).all()
     assert equal.any(1).all(), "all nine shifts occur"
+
+
+@pytest.fixture(scope="module")
+def coloured():
+    """64 images of 3 planes of 9 rows and 5 columns: each plane what the first is, plus 1 and plus 2."""
+    plane = np.random.default_rng(0).integers(0, 200, (64, 1, 9, 5))
+    split = Split((plane + np.arange(3)[:, None, None]).astype(np.uint8), np.arange(64) % 2, np.zeros(64, np.int64))
+    return DataSet("coloured", "uint8,scale=1/255", (3, 9, 5), 255, (1.0, 255.0), 2, split, split, split)
+
+
+@pytest.mark.parametrize("name", ["shift", "rotate", "scale", "flip", "crop", "flip-crop"])
+def test_all_channels_of_an_image_move_alike(coloured, name):
+    index = np.arange(64)
+    moved = augment(coloured, (name,), np.zeros(64, int), index, 0, 0).astype(int)
+    assert moved.shape == (64, 3, 9, 5)
+    inside = moved[:, 2] > 3  # zeros come in from outside, and a mean with them is rounded
+    assert (abs(moved[:, 1] - moved[:, 0])[inside] <= 1).all()
+    flat = augment(coloured.framed(False), (name,), np.zeros(64, int), index, 0, 0)
+    assert np.array_equal(flat.reshape(moved.shape), moved), "the same for frames of features"
+
+
+def test_a_flip_mirrors_half_of_the_images(coloured):
+    moved = augment(coloured, ("flip",), np.zeros(64, int), np.arange(64), 0, 0)
+    mirrored = (moved == coloured.train.codes[..., ::-1]).all((1, 2, 3))
+    assert (mirrored | (moved == coloured.train.codes).all((1, 2, 3))).all()
+    assert 16 < mirrored.sum() < 48
 
 
 def test_draws_are_even_and_unrelated():

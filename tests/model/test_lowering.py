@@ -84,7 +84,7 @@ def test_two_values_are_written_and_lowered_as_what_they_are(recipe, tmp_path):
     from arbonn.model.export import export
 
     file = tmp_path / "moved.onnx"
-    export(network, file, small, datasets.load(small.data).contract, 64)
+    export(network, file, small, datasets.load(small.data).contract, (64,))
     onnx.checker.check_model(onnx.load(file))
     lowered = lower(file)
     assert not lowered.verification.mismatches

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from arbonn.model.methods.base import Context, Method, objective
-from arbonn.model.network import mlp
+from arbonn.model.networks.mlp import mlp
 from arbonn.model.recipe import METHODS, NetworkConfig
 from arbonn.model.train import train
 from arbonn.settings import parse

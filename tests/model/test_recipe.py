@@ -10,7 +10,7 @@ import pytest
 
 from arbonn.errors import RecipeError
 from arbonn.model import registry
-from arbonn.model.recipe import METHODS, MethodConfig, TrainRecipe
+from arbonn.model.recipe import DATASETS, METHODS, NETWORKS, MethodConfig, TrainRecipe
 from arbonn.settings import parse, read_toml
 
 DIGITS = Path(__file__).parents[2] / "recipes" / "digits.toml"
@@ -50,8 +50,15 @@ def test_the_method_has_its_own_options():
             {"method": {"name": "arbon"}},
             f"r.toml: method.name: unknown method `arbon`\n  allowed  {', '.join(METHODS.names())}\n  fix      did you mean `arbonn`?",
         ),
-        ({"data": {"name": "digit"}}, "r.toml: data.name: unknown data set `digit`\n  allowed  digits\n  fix      did you mean `digits`?"),
-        ({"network": {"name": "mpl"}}, "r.toml: network.name: unknown network `mpl`\n  allowed  mlp\n  fix      did you mean `mlp`?"),
+        (
+            {"data": {"name": "digit"}},
+            f"r.toml: data.name: unknown data set `digit`\n  allowed  {', '.join(DATASETS.names())}\n  fix      did you mean `digits`?",
+        ),
+        (
+            {"network": {"name": "mpl"}},
+            f"r.toml: network.name: unknown network `mpl`\n  allowed  {', '.join(NETWORKS.names())}\n  fix      did you mean `mlp`?",
+        ),
+        ({"train": {"batch": 1}}, "r.toml: train.batch: 1\n  allowed  greater than or equal to 2"),
         ({"method": {"name": 3}}, "r.toml: method.name: 3\n  allowed  string"),
     ],
 )
@@ -73,7 +80,7 @@ def test_an_option_that_the_method_lacks():
 def test_an_augmentation_that_does_not_exist():
     assert refusal({"data": {"augment": ["none", "shfit"]}}) == (
         "RecipeError: r.toml: data.augment.1: 'shfit'\n"
-        "  allowed  none, shift, rotate, scale, contrast, noise\n  fix      did you mean `shift`?"
+        "  allowed  none, shift, rotate, scale, contrast, noise, flip, crop, flip-crop\n  fix      did you mean `shift`?"
     )
 
 

@@ -12,7 +12,7 @@ from torch import nn
 from arbonn.model.layers import BinaryLinear, SignActivation
 from arbonn.model.methods.abnn import SigmoidSign
 from arbonn.model.methods.irnet import standardised
-from arbonn.model.network import mlp
+from arbonn.model.networks.mlp import mlp
 from arbonn.model.norm_free import QuantizedPRelu, Sharpened
 from arbonn.model.recipe import NetworkConfig
 from arbonn.model.surrogates import BiRealSign, sign

@@ -12,7 +12,7 @@ from arbonn.errors import TrainError
 from arbonn.model.layers import BinaryLinear, binary_layers
 from arbonn.model.methods.density import dense, sparse_in_weights
 from arbonn.model.methods.domains import DomainNorm
-from arbonn.model.network import mlp
+from arbonn.model.networks.mlp import mlp
 from arbonn.model.recipe import NetworkConfig
 from arbonn.model.surrogates import sign
 

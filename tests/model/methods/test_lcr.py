@@ -13,7 +13,7 @@ from torch import nn
 
 from arbonn.errors import TrainError
 from arbonn.model.methods.lcr import largest_singular, retention
-from arbonn.model.network import mlp
+from arbonn.model.networks.mlp import mlp
 from arbonn.model.recipe import NetworkConfig
 
 matrices = arrays("float64", st.tuples(st.integers(1, 3), st.integers(1, 6), st.integers(1, 6)), elements=st.floats(-3, 3))

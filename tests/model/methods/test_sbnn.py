@@ -90,7 +90,7 @@ def batch(loss: torch.Tensor) -> Context:
 @given(st.floats(0.01, 10), st.sampled_from([0.02, 0.07, 0.5]))
 def test_the_penaltys_value_is_a_share_of_the_loss_and_its_gradient_is_even(loss, gamma):
     from arbonn.model.methods.sbnn import Sbnn
-    from arbonn.model.network import mlp
+    from arbonn.model.networks.mlp import mlp
     from arbonn.model.recipe import NetworkConfig
 
     chosen = Sbnn(Sbnn.Config(name="sbnn", gamma=gamma, ec=0.1))

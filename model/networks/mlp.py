@@ -1,4 +1,4 @@
-"""Networks that lower to hardware: between two integer points everything is a per-channel function of one integer."""
+"""`mlp`: fully connected layers."""
 
 from __future__ import annotations
 
@@ -12,18 +12,12 @@ from arbonn.model.norm_free import DAMPING, Damped, QuantizedPRelu, Sharpened
 from arbonn.model.recipe import NETWORKS, NetworkConfig
 
 
-def build(config: NetworkConfig, features: int, classes: int, method: Method) -> nn.Module:
-    """The network that a recipe names: (N, features) floats -> (N, classes) logits. The method supplies binarizers and norms."""
-    return NETWORKS.get(config.name, "network.name")(config, features, classes, method)
-
-
 @NETWORKS.register("mlp")
 def mlp(config: NetworkConfig, features: int, classes: int, method: Method) -> nn.Sequential:
     """BinaryLinear, norm, SignActivation for each hidden size, then BinaryLinear and BatchNorm to float logits.
 
     With `block = "nf"` a QuantizedPRelu takes the place of each norm and the sign sees s * a; the block's shortcut is left out,
-    since a chain is what lowers. The names of the modules become the names of the nodes in the exported file (`/fc0/MatMul`,
-    `/sign0/Add`, ...).
+    since a chain is what lowers.
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     free = config.block == "nf"

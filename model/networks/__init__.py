@@ -1,0 +1,33 @@
+"""Networks that lower to hardware, one family a file: between two integer points everything is a per-channel function of one integer.
+
+A builder gets (config, shape, classes, method): the shape of a frame is (features,), or (channels, height, width) for a builder
+with `images = True`. The names of the modules become the names of the nodes in the exported file (`/fc0/MatMul`, `/sign0/Add`, ...).
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING
+
+from arbonn.model.recipe import NETWORKS, NetworkConfig
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from arbonn.model.methods.base import Method
+
+
+def build(config: NetworkConfig, image: tuple[int, int, int], classes: int, method: Method) -> nn.Module:
+    """The network that a recipe names, for frames of (channels, height, width): floats (N, ...) -> logits (N, classes).
+
+    The method supplies binarizers and norms.
+    """
+    builder = NETWORKS.get(config.name, "network.name")
+    if takes_images(config):
+        return builder(config, image, classes, method)
+    return builder(config, prod(image), classes, method)
+
+
+def takes_images(config: NetworkConfig) -> bool:
+    """True where the network's input is (N, channels, height, width), False where it is (N, features)."""
+    return bool(getattr(NETWORKS.get(config.name, "network.name"), "images", False))
