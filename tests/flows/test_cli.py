@@ -14,7 +14,7 @@ import pytest
 from arbonn.model.recipe import TrainConfig
 
 DIGITS = Path(__file__).parents[2] / "recipes" / "digits.toml"
-COMMANDS = ("check", "clean", "build", "doctor", "eval", "export", "infer", "lower", "methods", "report", "run", "show", "train")
+COMMANDS = ("check", "clean", "build", "doctor", "eval", "explain", "export", "infer", "lower", "methods", "report", "run", "show", "train")
 
 
 def arbonn(*arguments: object, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -67,7 +67,7 @@ USAGE = [
     (
         ["trian", "x"],
         "InputError: arbonn: no such command 'trian'\n"
-        "  allowed  build, check, clean, doctor, eval, export, infer, lower, methods, report, run, show, train\n"
+        "  allowed  build, check, clean, doctor, eval, explain, export, infer, lower, methods, report, run, show, train\n"
         "  fix      did you mean `train`?\n",
     ),
     (["train"], "InputError: arbonn train: missing argument 'RECIPE'\n  fix      see `arbonn train --help`\n"),
