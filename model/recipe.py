@@ -12,6 +12,7 @@ from pydantic import (
     Field,
     NonNegativeFloat,
     NonNegativeInt,
+    PositiveFloat,
     PositiveInt,
     SerializeAsAny,
     ValidationInfo,
@@ -25,6 +26,9 @@ from arbonn.settings import Settings, parse
 
 METHODS: Registry[Any] = Registry(
     "method", "arbonn.methods", registered_in(Path(__file__).parent / "methods", "arbonn.model.methods", "register_method")
+)
+MEASURES: Registry[Any] = Registry(
+    "measure", "arbonn.measures", registered_in(Path(__file__).parent / "measures", "arbonn.model.measures", "register_measure")
 )
 DATASETS: Registry[Any] = Registry(
     "data set", "arbonn.datasets", registered_in(Path(__file__).parent / "data", "arbonn.model.data", "DATASETS.register")
@@ -101,6 +105,34 @@ class TrainConfig(Settings):
     checkpoint_steps: NonNegativeInt = Field(0, description="steps between checkpoints inside an epoch; 0: at its end only")
     tensorboard: bool = True
 
+    @field_validator("warmup_epochs", mode="after")
+    @classmethod
+    def _warm_in_time(cls, value: int, info: ValidationInfo) -> int:
+        epochs = info.data.get("epochs", value)
+        if value > epochs:
+            raise ValueError(f"at most train.epochs, here {epochs}: the rate would never reach train.lr")
+        return value
+
+
+class MeasuresConfig(Settings):
+    """[measures]: what is measured at each epoch and, once, on the finished network. Those left out by default take longer."""
+
+    names: Annotated[tuple[str, ...], Field(strict=False, description="measures")] = ("flips", "gradients", "density", "sharpness", "size")
+    tau: Annotated[float, Field(ge=0, le=1)] = Field(default=0.6, description="share of channels that are not dense, for `density`")
+    rho: Annotated[tuple[PositiveFloat, ...], Field(strict=False, description="lengths of the steps of `sharpness`")] = (0.05, 0.3)
+    directions: PositiveInt = Field(default=20, description="random directions of `sharpness`")
+    images: PositiveInt = Field(default=500, description="images of `sharpness` and `domain-flips`")
+    teacher_epochs: PositiveInt = Field(default=30, description="passes of the float twin of `sigma-gap`, where the method has none")
+    seed: NonNegativeInt = Field(default=0, description="of directions, corruptions and variations: the same for every run that is compared")
+    charts: bool = Field(default=True, description="draw the log as metrics.vl.json")
+
+    @field_validator("names", mode="after")
+    @classmethod
+    def _known_names(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        for name in value:
+            MEASURES.check(name, f"{(info.context or {}).get('where', 'recipe')}: measures.names")
+        return value
+
 
 class TrainRecipe(Settings):
     """Everything that decides a trained network. Stages after training subclass it and add their own sections."""
@@ -111,6 +143,7 @@ class TrainRecipe(Settings):
     network: NetworkConfig
     method: SerializeAsAny[MethodConfig]
     train: TrainConfig
+    measures: MeasuresConfig = MeasuresConfig()
 
     @field_validator("method", mode="before")
     @classmethod

@@ -23,14 +23,16 @@ from lightning_fabric.loggers import TensorBoardLogger
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from arbonn.errors import TrainError
+from arbonn.errors import DataError, TrainError
 from arbonn.files import replacing, write_text
 from arbonn.model import networks
 from arbonn.model.batches import Frames, batches, domain_count, load, steps_per_epoch, tensors
 from arbonn.model.checkpoint import load_checkpoint, save_checkpoint
 from arbonn.model.data import DataSet
 from arbonn.model.export import export
-from arbonn.model.measures import FlipMeter, density_overlap
+from arbonn.model.layers import binary_layers
+from arbonn.model.measures.base import Measures, Scene
+from arbonn.model.measures.curves import draw
 from arbonn.model.methods.base import Context, Lessons, Method, objective
 from arbonn.model.recipe import METHODS, TrainConfig, TrainRecipe
 
@@ -72,8 +74,8 @@ def train(recipe: TrainRecipe, folder: Path, on_progress: Callable[[Progress], N
     config = recipe.train
     fabric = _fabric(config)
     data = load(recipe)
+    _every_class(data)
     checkpoint = folder / "checkpoint.pt"
-    folder.mkdir(parents=True, exist_ok=True)
 
     with torch.random.fork_rng(devices=[]), _threads(config.threads):  # the caller's own random numbers stay as they were
         torch.manual_seed(recipe.seed)
@@ -81,11 +83,13 @@ def train(recipe: TrainRecipe, folder: Path, on_progress: Callable[[Progress], N
         optimizer = _optimizer(config, method.param_groups(network))
         method.to(fabric.device)
         model, optimizer = fabric.setup(network, optimizer)
-        meter = FlipMeter(network)
+        _needs_domains(method, recipe, domain_count(recipe, data))
+        folder.mkdir(parents=True, exist_ok=True)
+        measures = Measures(Scene(network, method, data, recipe, fabric.device))
         run = _Run()
         everything = tensors(data, data.train, fabric.device)
         if checkpoint.exists():
-            load_checkpoint(checkpoint, recipe, network, method, optimizer, meter, run, fabric.device)
+            load_checkpoint(checkpoint, recipe, network, method, optimizer, measures, run, fabric.device)
         else:
             method.teach(Lessons(*everything, config.batch, config.lr, recipe.seed))
         logger = _logger(config, folder, run)
@@ -94,8 +98,9 @@ def train(recipe: TrainRecipe, folder: Path, on_progress: Callable[[Progress], N
         val = tensors(data, data.val, fabric.device)
         while run.epoch < config.epochs:
             started = time.perf_counter()
+            losses: list[Tensor] = []  # on the device: asking for a number each step would make it wait
             if run.step == 0:
-                meter.restart()
+                measures.restart()
             for step, (inputs, labels, domains) in batches(recipe, data, method, run.epoch, run.step, fabric.device):
                 number = run.epoch * steps + step
                 lr = _set_lr(optimizer, config, number, steps)
@@ -109,47 +114,36 @@ def train(recipe: TrainRecipe, folder: Path, on_progress: Callable[[Progress], N
 
                 network.train()
                 method.on_progress(number / (config.epochs * steps))
-                loss = float(method.step(context, closure))
-                if not math.isfinite(loss):
-                    raise TrainError(
-                        f"{recipe.name}: epoch {run.epoch + 1}, step {step + 1}",
-                        found=f"the loss is {loss}",
-                        allowed="a finite loss",
-                        fix=f"lower train.lr (now {config.lr:g})",
-                    )
+                losses.append(method.step(context, closure))
                 method.after_step(context)
-                meter.update()
-                run.loss_sum += loss
+                measures.update()
                 run.step = step + 1
                 if config.checkpoint_steps and run.step % config.checkpoint_steps == 0 and run.step < steps:
-                    save_checkpoint(checkpoint, recipe, network, method, optimizer, meter, run)
+                    run.take(losses, recipe)
+                    save_checkpoint(checkpoint, recipe, network, method, optimizer, measures, run)
 
+            run.take(losses, recipe)
             val_accuracy = accuracy(network, *val)
-            run.end_epoch(
-                network,
-                val_accuracy,
-                steps,
-                config,
-                {
-                    **meter.measures(),
-                    "density_overlap": density_overlap(network),
-                    **method.measures(),
-                },
-                time.perf_counter() - started,
-            )
-            save_checkpoint(checkpoint, recipe, network, method, optimizer, meter, run)
+            found = {**measures.epoch(), **method.measures()}
+            run.end_epoch(network, val_accuracy, steps, config, found, time.perf_counter() - started)
+            save_checkpoint(checkpoint, recipe, network, method, optimizer, measures, run)
             _write_metrics(folder / "metrics.csv", run.history)
             if logger is not None:
                 logger.log_metrics({name: value for name, value in run.history[-1].items() if name != "epoch"}, step=run.epoch)
             if on_progress is not None:
                 on_progress(Progress(run.epoch, config.epochs, run.history[-1]["loss"], val_accuracy, run.seconds))
-        if logger is not None:
-            logger.finalize("success")
-
         network.load_state_dict(run.best["model"])
         if method.finish(network, everything[0]):
             run.best = {**run.best, "epoch": run.epoch, "val_accuracy": accuracy(network, *val)}
-    return _finish(recipe, folder, data, network.cpu(), run)
+        final = measures.final()
+        if logger is not None:
+            logger.log_metrics({f"final/{name}": value for name, value in final.items()}, step=run.epoch)
+            logger.finalize("success")
+        binary_weights = sum(layer.weight.numel() for layer in binary_layers(network).values())
+    if recipe.measures.charts:
+        draw(run.history, folder / "metrics.vl.json", f"{recipe.name}: {recipe.method.name}, seed {recipe.seed}")
+    last = {name: value for name, value in run.history[-1].items() if name not in ("epoch", "loss", "val_accuracy")}
+    return _finish(recipe, folder, data, network.cpu(), run, {**last, **final}, binary_weights)
 
 
 def build(recipe: TrainRecipe, data: DataSet) -> tuple[Method, nn.Module]:
@@ -176,6 +170,20 @@ class _Run:
         self.history: list[dict[str, float]] = []
         self.best: dict[str, Any] = {"epoch": 0, "val_accuracy": -1.0, "model": {}}
 
+    def take(self, losses: list[Tensor], recipe: TrainRecipe) -> None:
+        """Adds the losses of the steps since the last call, and empties the list. The first that is no number is a TrainError."""
+        values = torch.stack(losses).tolist() if losses else []
+        for number, value in enumerate(values, start=self.step - len(values) + 1):
+            if not math.isfinite(value):
+                raise TrainError(
+                    f"{recipe.name}: epoch {self.epoch + 1}, step {number}",
+                    found=f"the loss is {value}",
+                    allowed="a finite loss",
+                    fix=f"lower train.lr (now {recipe.train.lr:g})",
+                )
+            self.loss_sum += value
+        losses.clear()
+
     def end_epoch(
         self, network: nn.Module, val: float, steps: int, config: TrainConfig, measures: dict[str, float], seconds: float
     ) -> None:
@@ -186,6 +194,27 @@ class _Run:
         if config.select == "last" or val >= self.best["val_accuracy"]:
             weights = {name: value.detach().clone() for name, value in network.state_dict().items()}
             self.best = {"epoch": self.epoch, "val_accuracy": val, "model": weights}
+
+
+def _every_class(data: DataSet) -> None:
+    missing = np.flatnonzero(np.bincount(data.train.labels, minlength=data.classes) == 0)
+    if len(missing):
+        raise DataError(
+            f"data.name: {data.name}",
+            found=f"no training image of class {', '.join(map(str, missing))}",
+            allowed=f"at least one image of each of the {data.classes} classes",
+            fix="less images in data.val and data.test, or another data.split_seed",
+        )
+
+
+def _needs_domains(method: Method, recipe: TrainRecipe, domains: int) -> None:
+    if method.needs_domains() and domains < 2:
+        raise TrainError(
+            f"{recipe.name}: data.augment",
+            found=f"1 domain, {', '.join(recipe.data.augment)}",
+            allowed=f"at least 2 domains: `{recipe.method.name}` compares them",
+            fix='augment = ["none", "shift"], or domain_norm = false and di_weight = 0.0 in its section',
+        )
 
 
 def _fabric(config: TrainConfig) -> Fabric:
@@ -238,7 +267,9 @@ def _write_metrics(path: Path, history: list[dict[str, float]]) -> None:
     write_text(path, text.getvalue())
 
 
-def _finish(recipe: TrainRecipe, folder: Path, data: DataSet, network: nn.Module, run: _Run) -> TrainOutcome:
+def _finish(
+    recipe: TrainRecipe, folder: Path, data: DataSet, network: nn.Module, run: _Run, measures: dict[str, float], binary_weights: int
+) -> TrainOutcome:
     """Measures the trained network on the test images once, and writes the files of the later stages."""
     files = {}
     for name, split in (("test", data.test), ("val", data.val)):
@@ -256,8 +287,8 @@ def _finish(recipe: TrainRecipe, folder: Path, data: DataSet, network: nn.Module
         epochs=run.epoch,
         best_epoch=run.best["epoch"],
         seconds=run.seconds,
-        binary_weights=sum(bits.numel() for bits in FlipMeter(network).bits.values()),
-        measures={name: value for name, value in run.history[-1].items() if name not in ("epoch", "loss", "val_accuracy")},
+        binary_weights=binary_weights,
+        measures=measures,
         model=folder / "model.onnx",
         checkpoint=folder / "checkpoint.pt",
         test_codes=files["test_codes"],
