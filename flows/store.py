@@ -45,6 +45,8 @@ HOUSE = {
     "cli.py",
     "commands",
     "doctor.py",
+    "explain.py",
+    "explain_page.py",
     "export.py",
     "graph_page.py",
     "progress.py",
