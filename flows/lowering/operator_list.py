@@ -39,10 +39,10 @@ LIMITS = {
     **dict.fromkeys(
         ("Add", "Div", "Max", "Min", "Mul", "Pow", "Sub", "Where"), "other operands: constants of a channel, or of the same layer"
     ),
-    "AveragePool": "as many values at the border as elsewhere",
+    "AveragePool": "as many values in each window: padding counts, or reaches into all alike",
     "BatchNormalization": "in evaluation mode",
     "Pad": "rows and columns, by a constant",
-    "ReduceMean": "over all rows and columns",
+    "ReduceMean": "over rows, columns or both",
 }
 
 
