@@ -1,0 +1,132 @@
+"""A whole layer: y = b @ W for a constant W of -1, 0 and 1 and bits b, whole sums or one bit each, as a checked netlist."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from arbonn.hw.cmvm.costs import costs, width
+from arbonn.hw.cmvm.netlist import Netlist
+from arbonn.hw.cmvm.prices import Prices, Rows, leaf_prices
+from arbonn.hw.cmvm.tree import Found, grow
+from arbonn.hw.cmvm.writer import Writer
+from arbonn.hw.datatypes import Integers
+
+VECTORS = 1000  # random ones that every netlist is checked on, beside the extremes
+MOVES_A_ROW = 30_000
+ADDERS = 3  # final adders in a row, where no bound on levels says otherwise
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """A netlist that was checked on `verified` vectors. `estimate`: what the search thought it takes, in LUT cells + phys.
+
+    ranges (outputs, 2): least and greatest y. `stopped`: time was over before the search was.
+    """
+
+    netlist: Netlist
+    ranges: Integers
+    one_bit: bool
+    estimate: int
+    moves: int
+    stopped: bool
+    verified: int
+
+
+def rows_of(weights: Integers) -> Rows:
+    """The rows of a matrix (inputs, outputs) with their distances."""
+    inputs, outputs = weights.shape
+    signed = bool((weights != 0).all())
+    columns = np.concatenate([weights == (-1 if signed else 1)] + ([weights == -1] if (weights < 0).any() and not signed else []))
+    bits = np.zeros((outputs + 1, -(-len(columns) // 64) * 64), dtype=np.uint8)
+    bits[:outputs, : len(columns)] = columns.T
+    equal = bits.astype(np.int64) @ bits.T
+    ones = np.diagonal(equal)
+    distance = ones[:, None] + ones[None, :] - 2 * equal
+    if signed:
+        distance[-1, :-1] = distance[:-1, -1] = inputs
+    sets = np.packbits(bits, axis=1, bitorder="little").view(np.uint64).copy()
+    return Rows(inputs, sets, distance, signed, signed or not bool((weights < 0).any()))
+
+
+def prices_for(rows: Rows, weights: Integers, levels: int | None) -> Prices:
+    """Cost tables for a layer whose words are there after `levels` LUT levels (None: whenever)."""
+    distance = rows.distance
+    near = int(distance[:-1, :-1].max(initial=0)) if rows.from_rows else int(distance.max(initial=0))
+    reach = min(REACH, max(near, 7))
+    table = costs(max(rows.inputs, reach), reach, levels)
+    by = table.levels
+    unit = table.cell + table.phys
+    bits = max(width(int(np.abs(weights).sum(axis=0).max(initial=1))), 1)
+    end = bits - 1 if rows.signed else bits
+    ends = np.zeros((3, 16), dtype=np.int32)
+    ends[0] = end * unit
+    ends[1] = [(2 if end + w <= 11 else 3) * unit for w in range(16)]
+    if (weights < 0).any() and not rows.signed:
+        ends[2] = bits * table.cell
+    leaf, direct = leaf_prices(table.extensions, table.popcounts, by, ends, reach, 3)
+    return Prices(table, by, leaf, direct)
+
+
+REACH = 128  # most bits of a word with a core
+
+
+def build(
+    weights: Integers, thresholds: Integers | None = None, *, levels: int | None = None, seconds: float = 60.0, seed: int = 0,
+    moves: int | None = None, report: Callable[[float], None] = lambda done: None,
+) -> Layer:  # fmt: skip
+    """The layer y = b @ weights for b of 0 and 1; with thresholds (outputs,), the bits y >= threshold.
+
+    levels   bound on LUT levels.
+    moves    of the search, by default 30,000 a row: with all of them done the result depends on `seed` alone; after `seconds` it is the
+             best so far.
+    """
+    rows = rows_of(weights)
+    wanted = MOVES_A_ROW * rows.count if moves is None else moves
+    began = time.monotonic()
+    limit = ADDERS if rows.from_rows else -1
+    found = grow(
+        rows, (prices := prices_for(rows, weights, levels)), limit=limit, one_bit=thresholds is not None, moves=wanted,
+        seconds=seconds - (time.monotonic() - began), seed=seed, report=report,
+    )  # fmt: skip
+    return finished(weights, thresholds, rows, prices, found, seed)
+
+
+def finished(weights: Integers, thresholds: Integers | None, rows: Rows, prices: Prices, found: Found, seed: int) -> Layer:
+    """The netlist of a tree, checked against the matrix."""
+    netlist = Writer(weights, thresholds, rows, prices, found).write()
+    ranges = np.stack([weights.clip(None, 0).sum(axis=0), weights.clip(0, None).sum(axis=0)], axis=1)
+    verified = check(netlist, weights, thresholds, seed)
+    return Layer(netlist, ranges, thresholds is not None, found.cost, found.moves, found.stopped, verified)
+
+
+def vectors_for(weights: Integers, seed: int) -> NDArray[np.uint8]:
+    """Vectors to check on: none, all, each input alone, each output's least and greatest sum, and random ones of every density."""
+    inputs = len(weights)
+    random = np.random.default_rng(seed)
+    density = random.random((VECTORS, 1))
+    rows = [np.zeros((1, inputs)), np.ones((1, inputs)), np.eye(inputs), (weights > 0).T, (weights < 0).T]
+    return np.concatenate([*rows, random.random((VECTORS, inputs)) < density]).astype(np.uint8)
+
+
+def check(netlist: Netlist, weights: Integers, thresholds: Integers | None, seed: int) -> int:
+    """Compares the netlist with the matrix; returns the number of vectors."""
+    vectors = vectors_for(weights, seed)
+    sums = vectors.astype(np.int64) @ weights
+    words = netlist.evaluate(vectors)
+    low = weights.clip(None, 0).sum(axis=0)
+    for row, word in enumerate(words):
+        if thresholds is not None:
+            expected, seen = (sums[:, row] >= thresholds[row]).astype(np.int64), word[:, 0].astype(np.int64)
+        else:
+            seen = word.astype(np.int64) @ (1 << np.arange(word.shape[1]))
+            if low[row] < 0 and word.shape[1]:
+                seen -= word[:, -1].astype(np.int64) << word.shape[1]
+            expected = sums[:, row]
+        wrong = np.flatnonzero(seen != expected)
+        assert not len(wrong), f"output {row}, vector {wrong[0]}: {seen[wrong[0]]} in place of {expected[wrong[0]]}"
+    return len(vectors)
