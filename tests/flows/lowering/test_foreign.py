@@ -10,12 +10,15 @@ import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+from numpy.typing import NDArray
 
 from arbonn.errors import LoweringError
 from arbonn.flows.lowering.importer import import_model
 from arbonn.flows.lowering.segments import cut
 from tests.flows.images import Images
 from tests.flows.lowering.test_lower_conv import assert_equal_to_file
+from tests.flows.networks import Builder
 
 OPSETS = (7, 9, 10, 11, 12, 13, 15, 18, 21)
 FORMS = ("unsqueeze", "reshape", "transpose", "clip", "dropout", "identity")
@@ -176,6 +179,19 @@ def test_an_average_lowers_exactly_where_all_windows_have_as_many_values(
         assert_equal_to_file(b.model(), "uint3", frames=5)
 
 
+@pytest.mark.parametrize("inputs", [5, 6])
+def test_trunc_of_both_versions_drops_low_bits(inputs: int) -> None:
+    sums = np.arange(16, dtype=np.float32)
+    parameters = [np.float32(p) for p in ((0.5, 0, 4, 2) if inputs == 5 else (0.5, 0, 4, 2, 2))]  # of 4 bits 2 stay: a scale of 2
+    attributes = {} if inputs == 5 else {"signed": 0, "narrow": 0}
+    b = Builder((1, 16)).then("Trunc", *parameters, rounding_mode="FLOOR", **attributes).then("MatMul", np.eye(16, dtype=np.float32))
+    network = import_model(b.model(), "net.onnx")
+    given = 0.5 * sums[None]
+    expected = (sums // 4) * (0.5 if inputs == 5 else 2.0)  # version 1 keeps the scale that it was given
+    assert_array_equal(network.evaluate(network.nodes[:1], "x", given)["t0"][0], expected)
+    assert_array_equal(network.execute(given)["t0"][0], expected)
+
+
 @pytest.mark.parametrize("axes", [1, 2])
 @pytest.mark.parametrize("multiplier", [1, 2])
 def test_depthwise_layers_with_a_kernel_of_one_or_a_channel_of_one(axes: int, multiplier: int) -> None:
@@ -200,12 +216,16 @@ BUILT = [(average, style) for average in ("none", "max", "trunc", "mean") for st
 
 @pytest.mark.parametrize(("pooling", "style"), BUILT)
 def test_what_brevitas_exports(pooling: str, style: str, tmp_path: Path) -> None:
-    model = brevitas_model(pooling, style, tmp_path / "net.onnx")
+    images = np.random.default_rng(0).integers(0, 16, (20, 2, 6, 6)).astype(np.float32) / 15
+    model, logits = brevitas_model(pooling, style, tmp_path / "net.onnx", images)
     assert_equal_to_file(model, "uint4,scale=1/15", frames=10)
+    network = import_model(model, "net.onnx")
+    # The file and Brevitas may round a tie apart, which moves a logit by a level: most are equal but for float32 roundings.
+    assert (np.abs(network.execute(images)[network.output] - logits) < 1e-4).mean() > 0.9
 
 
-def brevitas_model(pooling: str, style: str, path: Path) -> onnx.ModelProto:
-    """A convolution, a norm, an activation of its kind, a pooling and a dense layer, with drawn weights and statistics."""
+def brevitas_model(pooling: str, style: str, path: Path, images: NDArray[np.float32]) -> tuple[onnx.ModelProto, NDArray[np.float32]]:
+    """(file, logits of images): a convolution, a norm, an activation of its kind, a pooling and a dense layer, with drawn parameters."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Brevitas' own, about parts of itself
         import brevitas.nn as qnn
@@ -237,5 +257,6 @@ def brevitas_model(pooling: str, style: str, path: Path) -> onnx.ModelProto:
         size = int(np.prod(getattr(out, "value", out).shape[1:]))
         whole = nn.Sequential(body, nn.Flatten(), qnn.QuantLinear(size, 3, bias=True, **weights)).eval()
         export = export_qonnx if style == "qonnx" else export_onnx_qcdq
+        logits = whole(torch.from_numpy(images)).detach().numpy()
         export(whole, torch.rand(1, 2, 6, 6), str(path), dynamo=False, opset_version=13)
-    return onnx.load(path)
+    return onnx.load(path), logits
