@@ -33,6 +33,7 @@ def run_build(graph: DataflowGraph, board: Board, folder: Path, report: Report) 
         fmax_mhz=outcome.fmax_mhz,
         clock_mhz=outcome.clock_mhz,
         timing_met=outcome.timing_met,
+        slowest_path=outcome.slowest_path,
         fps_core_at_fmax=round(outcome.fmax_mhz * 1e6 / interval, 1),
         fps_core_at_clock=round(outcome.clock_mhz * 1e6 / interval, 1),
         fps_link=round(link_fps(graph, board), 1),
@@ -49,6 +50,7 @@ def run_netlist(graph: DataflowGraph, board: Board, built: BuildResult, images: 
     if outcome.good and counted:
         shutil.rmtree(folder / "simulation", ignore_errors=True)
     return NetlistResult(
+        compared=outcome.compared,
         frames=outcome.frames,
         mismatches=outcome.mismatches,
         rtl_mismatches=outcome.rtl_mismatches,
@@ -66,6 +68,7 @@ def outcome_of(built: BuildResult) -> synth.BuildOutcome:
     return synth.BuildOutcome(
         built.board, built.luts, built.ffs, built.brams, built.carry, built.used, built.available, built.fmax_mhz, built.clock_mhz,
         built.file(built.bitstream), {name: version or "" for name, version in built.versions.items()}, built.seconds,
+        built.slowest_path,
     )  # fmt: skip
 
 

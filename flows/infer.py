@@ -63,7 +63,8 @@ def infer(
             return infer(line, graph, images, board, check=check, bitstream=bitstream, on_progress=on_progress, patience=patience)
     name = getattr(port, "port", "device")
     wanted = Info.of(x, logits, version_code(), int(digest(graph)[:16], 16))
-    device = Device(port, name, pause=2 * TIMEOUT / (board.clock_mhz * 1e6), patience=patience, bitstream=bitstream)
+    program = board.program.format(bitstream=bitstream or "top.bin")
+    device = Device(port, name, pause=2 * TIMEOUT / (board.clock_mhz * 1e6), patience=patience, program=program)
     device.check_graph(wanted)
     began = time.monotonic()
     results = []
@@ -81,11 +82,11 @@ def infer(
 
 
 class Device:
-    """A device at the end of a line. `pause` is the silence after which it surely waits for a new frame."""
+    """A device at the end of a line. `pause` is the silence after which it surely waits for a new frame; `program` the line to load it."""
 
-    def __init__(self, line: Line, name: str, *, pause: float, patience: float, bitstream: Path | None = None) -> None:
+    def __init__(self, line: Line, name: str, *, pause: float, patience: float, program: str) -> None:
         self.line, self.name, self.pause, self.patience = line, name, pause, patience
-        self.program = f"program the board: iceprog {bitstream or 'top.bin'}"
+        self.program = f"program the board: {program}"
         self.retries = 0
 
     def info(self) -> Info:

@@ -59,7 +59,7 @@ def rows(result: RunResult) -> dict[str, str]:
         "frames a second": f"core {build.fps_core_at_clock:,.0f} at {build.clock_mhz:g} MHz, {build.fps_core_at_fmax:,.0f} at "
         f"{build.fmax_mhz:.1f} MHz; serial link {build.fps_link:,.0f}",
         "bitstream": f"{result.bitstream}  ({build.bitstream_bytes:,} bytes)",
-        "bitstream, simulated": _netlist(result),
+        f"{result.stages.netlist.compared if result.stages.netlist else 'bitstream'}, simulated": _netlist(result),
     }
 
 

@@ -167,9 +167,20 @@ class EvalResult(StageResult):
     images_per_second: float
 
 
+class SynthResult(StageResult):
+    """Cells of the accelerator alone, without a board's shell, after synthesis and before place and route."""
+
+    family: str
+    luts: int
+    ffs: int
+    brams: int
+    carry: int
+
+
 class BuildResult(StageResult):
     """A bitstream. `luts`, `ffs`, `brams`, `carry` are cells after synthesis; `used` and `available` are the packed device's.
 
+    `slowest_path`: between which flip-flops or RAMs, empty if unknown.
     `fps_core_*`: frames a second that the accelerator takes, at the fastest clock that timing allows and at the board's own clock;
     `fps_link`: frames a second that the board's link carries, requests and answers.
     """
@@ -184,6 +195,7 @@ class BuildResult(StageResult):
     fmax_mhz: float
     clock_mhz: float
     timing_met: bool
+    slowest_path: str = ""
     fps_core_at_fmax: float
     fps_core_at_clock: float
     fps_link: float
@@ -193,12 +205,14 @@ class BuildResult(StageResult):
 
 
 class NetlistResult(StageResult):
-    """The bitstream, turned back into a netlist and simulated at its pins. `mismatches`: answers that are not the reference's.
+    """What was built, simulated at its pins. `mismatches`: answers that are not the reference's.
 
-    `rtl_mismatches`: the same of the RTL; `cycles_equal`: every edge of the answers in the same cycle, RTL and bitstream, and the device's
-    own count the predicted one. `skipped` is the reason where a tool is missing.
+    `compared`: the `bitstream`, turned back into a netlist, or the netlist of `synthesis` where no tool turns it back.
+    `rtl_mismatches`: the same of the RTL; `cycles_equal`: every edge of the answers in the same cycle as in the RTL, and the device's own
+    count the predicted one. `skipped` is the reason where a tool is missing.
     """
 
+    compared: str = "bitstream"
     frames: int
     mismatches: int
     rtl_mismatches: int
@@ -273,3 +287,45 @@ class RunResult(Result):
     seconds: dict[str, float]
     total_seconds: float
     stages: Stages
+
+
+class FoundPoint(BaseModel):
+    """A point of a search: the choice taken on each axis, what was measured, and how far up the ladder.
+
+    `refused`: why it is no design (does not fit, misses its clock, differs); `broken`: the constraints that it misses.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    point: dict[str, str]
+    metrics: dict[str, float]
+    rung: str
+    refused: str | None
+    broken: list[str]
+    folder: str
+
+
+class ExploreResult(Result):
+    """A search. `trials`: points known; `new`: of this run; `stored`: those of them whose every stage was found in the store.
+
+    `hypervolume`: what the front dominates, bounded by `reference`; `lost`: points that could not be measured, and why.
+    """
+
+    name: str
+    trials: int
+    new: int
+    stored: int
+    size: int
+    objectives: dict[str, str]
+    constraints: dict[str, str]
+    front: list[FoundPoint]
+    hypervolume: float
+    reference: dict[str, float]
+    sampler: str
+    seed: int
+    seeds: list[int]
+    lost: list[str]
+    points: list[FoundPoint]
+    versions: dict[str, str | None]
+    seconds: float
+    folder: str

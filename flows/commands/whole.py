@@ -19,7 +19,7 @@ def build(
     netlist_frames: Annotated[int, typer.Option(min=0, help="Frames on which the bitstream is checked; 0 leaves it out.")] = 2,
     json: Json = False,
 ) -> Answer:
-    """Make a bitstream for a board, turn it back into a netlist and check that at its pins.
+    """Make a bitstream for a board and check what was built at its pins: the bitstream where tools turn it back, else the netlist.
 
     Example: arbonn build build/digits --board icebreaker
     Next:    arbonn infer build/digits --port /dev/ttyUSB1
@@ -37,7 +37,9 @@ def build(
         "bitstream": result.file(result.bitstream),
         "cells": f"{result.luts} LUTs, {result.ffs} flip-flops, {result.brams} block RAMs",
         "device": used,
-        "clock": f"{result.fmax_mhz:.1f} MHz reached, {result.clock_mhz:g} MHz {'used' if result.timing_met else 'NEEDED'}",
+        "clock": f"{result.fmax_mhz:.1f} MHz reached, {result.clock_mhz:g} MHz "
+        + ("used" if result.timing_met else f"NEEDED: {result.clock_mhz - result.fmax_mhz:.1f} too few"),
+        "slowest path": None if result.timing_met else result.slowest_path,
         "core": f"{result.fps_core_at_clock:,.0f} frames a second at {result.clock_mhz:g} MHz",
         "serial link": f"{result.fps_link:,.0f} frames a second",
     }
@@ -45,7 +47,7 @@ def build(
     if netlist:
         differs = not netlist.skipped and bool(netlist.mismatches or netlist.rtl_mismatches or not netlist.cycles_equal)
         same = netlist.first_difference if differs else "every answer and every edge equal"
-        rows["bitstream, simulated"] = f"skipped: {netlist.skipped}" if netlist.skipped else f"{netlist.frames} frames: {same}"
+        rows[f"{netlist.compared}, simulated"] = f"skipped: {netlist.skipped}" if netlist.skipped else f"{netlist.frames} frames: {same}"
     skipped = {"netlist": netlist.skipped} if netlist and netlist.skipped else {}
     checked = netlist.as_json() if netlist and not netlist.skipped else None
     data = {**result.as_json(), "netlist": checked, "skipped": skipped}

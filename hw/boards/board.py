@@ -20,7 +20,7 @@ class Board:
 
     platform   makes an amaranth-boards platform (a platform serves one build).    family  `ice40`, … : which tools build it.
     clock_mhz  the clock that the design runs on; `baud` divides it.    uart  name and number of the platform's serial resource.
-    resources  what the device has: luts, ffs, brams, and `bram_bits` of one.
+    resources  what the device has: luts, ffs, brams, and `bram_bits` of one.    program  the line that loads `{bitstream}` into it.
     """
 
     name: str
@@ -30,6 +30,7 @@ class Board:
     baud: int
     resources: Mapping[str, int]
     uart: tuple[str, int] = ("uart", 0)
+    program: str = "openFPGALoader {bitstream}"
 
     def __post_init__(self) -> None:
         assert self.clock_mhz * 1e6 % self.baud == 0, "the line's rate must divide the clock: an inexact one would eat the margin"

@@ -13,4 +13,5 @@ BOARD = Board(
     clock_mhz=12.0,
     baud=3_000_000,
     resources={"luts": 5280, "ffs": 5280, "brams": 30, "bram_bits": 4096},
+    program="iceprog {bitstream}",
 )

@@ -134,7 +134,7 @@ class Silent:
 
 def test_a_silent_device_is_told():
     with pytest.raises(CheckError) as caught:
-        Device(Silent(), "/dev/ttyUSB1", pause=0.0, patience=0.01).info()
+        Device(Silent(), "/dev/ttyUSB1", pause=0.0, patience=0.01, program="iceprog top.bin").info()
     assert str(caught.value) == (
         "CheckError: /dev/ttyUSB1: the device is silent: 3 requests, no byte in 0.01 s\n"
         "  allowed  a board with this project's bitstream\n"
@@ -149,7 +149,7 @@ class Noise(Silent):
 
 def test_noise_is_no_answer():
     with pytest.raises(CheckError, match=r"no good answer in 3 attempts: .* bytes that are no frame"):
-        Device(Noise(), "/dev/ttyUSB1", pause=0.0, patience=0.01).info()
+        Device(Noise(), "/dev/ttyUSB1", pause=0.0, patience=0.01, program="iceprog top.bin").info()
 
 
 def test_a_port_that_is_not_there_is_told():

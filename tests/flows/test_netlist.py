@@ -11,7 +11,8 @@ from amaranth_boards.icestick import ICEStickPlatform
 
 from arbonn.errors import CheckError, FitError
 from arbonn.flows import tools
-from arbonn.flows.netlist import check_cells, check_netlist, flip_bit, predicted_cycles, to_verilog
+from arbonn.flows.icebox import check_cells, flip_bit, to_verilog
+from arbonn.flows.netlist import check_netlist, predicted_cycles
 from arbonn.flows.synth import BuildOutcome, build
 from arbonn.hw.boards import Board, board
 from arbonn.hw.graph import DataflowGraph
@@ -64,6 +65,18 @@ def test_flipped_bits_of_logic_are_noticed(graph, built, tmp_path):
         check_netlist(graph, BOARD, changed(built, tmp_path / f"built{k}", k), tiny_images(graph, 1), tmp_path / "work") for k in flips
     ]
     assert sum(not outcome.good for outcome in outcomes) >= len(flips) // 2
+
+
+@pytest.mark.slow
+def test_the_hx8ks_bitstream_too(graph, tmp_path):
+    larger = board("hx8k")
+    built = build(graph, larger, tmp_path / "built")
+    outcome = check_netlist(graph, larger, built, tiny_images(graph, 2), tmp_path / "work")
+    assert outcome.compared == "bitstream"
+    assert outcome.first_difference == ""
+    assert outcome.good
+    assert outcome.device_cycles == (predicted_cycles(graph),) * 2
+    assert built.timing_met
 
 
 @pytest.mark.slow
