@@ -162,20 +162,65 @@ def differ(planes: Words, weights: Words, counts: Integers) -> None:
                 counts[row, block * WORD + r] = count[r]
 
 
+@njit(cache=True, inline="always")
+def differ_in_four(planes: Words, row: int, weights: Words, k: int, r: int) -> np.int64:
+    """Bits that differ in words k .. k + 3 of neuron r."""
+    ones = popcount(planes[row, 0, k] ^ weights[k, r]) + popcount(planes[row, 0, k + 1] ^ weights[k + 1, r])
+    return ones + popcount(planes[row, 0, k + 2] ^ weights[k + 2, r]) + popcount(planes[row, 0, k + 3] ^ weights[k + 3, r])
+
+
 @njit(cache=True)
 def differ_and_reach(planes: Words, weights: Words, most: Integers, reached: Words) -> None:
-    """The same, and whether a row differs from a neuron (blocks, 64) in at most so many bits: one plane (rows, 1, blocks)."""
-    count = np.zeros(WORD, np.int64)
+    """The same, and whether a row differs from a neuron (blocks, 64) in at most so many bits: one plane (rows, 1, blocks).
+
+    Two rows and four words at once: each weight is fetched, and each count stored, less often.
+    """
+    count, other = np.zeros(WORD, np.int64), np.zeros(WORD, np.int64)
     flags = np.zeros(WORD, np.uint8)
-    words = flags.view(np.uint64)
+    octets = flags.view(np.uint64)
+    words = planes.shape[2]
+    fours = words - words % 4
     for block in range(len(weights)):
-        for row in range(len(planes)):
+        held = weights[block, 0]
+        for row in range(0, len(planes), 2):
+            second = min(row + 1, len(planes) - 1)
             for r in range(WORD):
                 count[r] = 0
-            for k in range(planes.shape[2]):
-                word = planes[row, 0, k]
+                other[r] = 0
+            for k in range(0, fours, 4):
                 for r in range(WORD):
-                    count[r] += popcount(word ^ weights[block, 0, k, r])
+                    count[r] += differ_in_four(planes, row, held, k, r)
+                    other[r] += differ_in_four(planes, second, held, k, r)
+            for k in range(fours, words):
+                for r in range(WORD):
+                    count[r] += popcount(planes[row, 0, k] ^ held[k, r])
+                    other[r] += popcount(planes[second, 0, k] ^ held[k, r])
             for r in range(WORD):
                 flags[r] = count[r] <= most[block, r]
-            reached[row, 0, block] = gather(words, 0)
+            reached[row, 0, block] = gather(octets, 0)
+            for r in range(WORD):
+                flags[r] = other[r] <= most[block, r]
+            reached[second, 0, block] = gather(octets, 0)
+
+
+@njit(cache=True)
+def multiply_integers(values: NDArray[Any], weights: NDArray[Any], dots: NDArray[Any]) -> None:
+    """Dots (rows, neurons) of integers; weights (blocks, columns, 64) in the type of the dots, which has to hold every sum."""
+    total = np.zeros(WORD, dots.dtype)
+    columns = values.shape[1]
+    fours = columns - columns % 4
+    for block in range(len(weights)):
+        w = weights[block]
+        here = min(WORD, dots.shape[1] - block * WORD)
+        for row in range(len(values)):
+            for r in range(WORD):
+                total[r] = 0
+            for c in range(0, fours, 4):  # four columns at once: each total is stored less often
+                x0, x1, x2, x3 = values[row, c], values[row, c + 1], values[row, c + 2], values[row, c + 3]
+                for r in range(WORD):
+                    total[r] += x0 * w[c, r] + x1 * w[c + 1, r] + x2 * w[c + 2, r] + x3 * w[c + 3, r]
+            for c in range(fours, columns):
+                for r in range(WORD):
+                    total[r] += values[row, c] * w[c, r]
+            for r in range(here):
+                dots[row, block * WORD + r] = total[r]

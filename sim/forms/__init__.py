@@ -1,0 +1,9 @@
+"""Fast forms of units for the fast reference, one file a unit or family; importing this package registers them all."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
