@@ -5,8 +5,8 @@ the memory map its addresses, the host the words it writes, `cost` the sizes.
 
 constant   a ROM, of which the tool makes block RAM, LUTs or wires.
 runtime    a memory with a write port beside the ROM's read port: the same contents from power-on, the same cycles. A word written in cycle
-           t is what is read from cycle t + 1 on; a read in cycle t itself still gives the old one. A table of one word is a register that
-           is seen at once by what is under way. A reset leaves what was written. Load between frames: a frame that is under way computes
+           t is what is read from cycle t + 1 on; a read in cycle t itself still gives the old one. A table of one word is seen at
+           once, also by what is under way. A reset leaves what was written. Load between frames: a frame that is under way computes
            with old words in some folds and new ones in others. Its cycles, and all of the next frame, are as they should be.
 """
 
@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from amaranth.hdl import Module, Signal, Value, unsigned
+from amaranth.hdl import Module, Value, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory, WritePort
 from amaranth.lib.wiring import Out
@@ -95,13 +95,12 @@ class ParametricComponent(UnitComponent):
         if not self.node.writable:
             return rom(m, name, words, width, address, enable)
         load: Any = getattr(self.load, name)
-        if depth == 1:  # not a reset's to clear, as no memory is
-            word = Signal(width, init=words[0], reset_less=True, name=name)
-            with m.If(load.en):
-                m.d.sync += word.eq(load.data)
-            return word
+        # A memory for one word too: a register that no reset clears is X in Icarus, whose processes do not run at time 0.
         m.submodules[name] = memory = Memory(shape=unsigned(width), depth=depth, init=words)
-        wiring.connect(m, wiring.flipped(load), memory.write_port())
+        write = memory.write_port()
+        m.d.comb += [write.en.eq(load.en), write.addr.eq(load.addr), write.data.eq(load.data)]
+        if depth == 1:
+            return memory.read_port(domain="comb").data
         port = memory.read_port()
         m.d.comb += [port.addr.eq(address), port.en.eq(enable)]
         return port.data
