@@ -8,17 +8,37 @@ that channel are mirrored in front of it and behind it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from arbonn.errors import LoweringError
 from arbonn.flows.lowering.chain import Chain
+from arbonn.flows.lowering.flow import Flow, held
 from arbonn.flows.lowering.grid import Grid, affine, on_grid
-from arbonn.flows.lowering.linear import Linear
 from arbonn.flows.lowering.region import Region, Spatial
 from arbonn.hw.datatypes import DataType, Integers, datatype, smallest
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """A region at every level of a flow: what each pooling takes and what stands at the end, (levels, channels); what each border becomes.
+
+    where  the node that takes it.
+    """
+
+    flow: Flow
+    region: Region
+    where: str
+    traced: tuple[NDArray[np.float32], ...]
+    values: NDArray[np.float32]
+    edges: tuple[float, ...]
+
+    @property
+    def every(self) -> NDArray[np.float32]:
+        """All values at the end, then those of the borders."""
+        return np.concatenate([self.values.reshape(-1), np.array(self.edges, np.float32)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +46,7 @@ class Quantized:
     """A region's values at its levels as integers: value = base + step * integer, but for `deviation`.
 
     integers  (levels, channels).    zero  the integer of the file's 0 (if it is asked for).    edges  of each border that a Pad adds.
-    mirrored  for each pooling, the channels (channels,) whose least integer it has to find.
+    mirrored  for each pooling, the channels (channels,) whose least integer it has to find.    kind  a type that is asked for.
     """
 
     integers: Integers
@@ -36,6 +56,7 @@ class Quantized:
     zero: int
     edges: tuple[int, ...]
     mirrored: tuple[NDArray[np.bool_], ...]
+    kind: DataType | None = None
 
     @property
     def limits(self) -> tuple[int, int]:
@@ -46,6 +67,8 @@ class Quantized:
     @property
     def dtype(self) -> DataType:
         """The narrowest type; BIPOLAR may be padded by 0, which makes it TERNARY behind the padding."""
+        if self.kind is not None:
+            return self.kind
         grid = Grid(self.integers, self.step, self.base, self.deviation)
         if grid.dtype.name == "BIPOLAR" and self.limits == (-1, 1):
             return datatype("BIPOLAR")
@@ -54,6 +77,12 @@ class Quantized:
 
 def poolings(region: Region) -> list[Spatial]:
     return [s for s in region.spatials if s.window is not None]
+
+
+def evaluated(flow: Flow, region: Region, where: str) -> Evaluated:
+    """The region at every level of the flow."""
+    *traced, values = region.trace(flow.values(flow.levels), [*(s.source for s in poolings(region)), region.end])
+    return Evaluated(flow, region, where, tuple(traced), values, tuple(edge_values(region, values.shape[1], where)))
 
 
 def edge_values(region: Region, channels: int, where: str) -> list[float]:
@@ -73,15 +102,13 @@ def edge_values(region: Region, channels: int, where: str) -> list[float]:
     return result
 
 
-def directions(
-    region: Region, traced: list[NDArray[np.float32]], integers: Integers, edges: Sequence[int]
-) -> tuple[NDArray[np.bool_], ...]:
+def directions(found: Evaluated, integers: Integers, edges: Sequence[int]) -> tuple[NDArray[np.bool_], ...]:
     """For each pooling the channels in which all that follows it falls. Raises LoweringError for one that neither rises nor falls.
 
-    `traced`: what each pooling takes, (levels, channels); borders in front of it, which become the integers `edges`, count like levels.
+    Borders in front of a pooling, which become the integers `edges`, count like levels.
     """
-    result, borders = list[NDArray[np.bool_]](), list[Spatial]()
-    given = iter(traced)
+    region, result, borders = found.region, list[NDArray[np.bool_]](), list[Spatial]()
+    given = iter(found.traced)
     for spatial in region.spatials:
         if spatial.window is None:
             borders.append(spatial)
@@ -106,48 +133,55 @@ def directions(
     return tuple(result)
 
 
-def quantize(region: Region, start: NDArray[np.float32], after: str, zero: bool) -> Quantized:
-    """The region at values (levels, channels) of its start; with `zero`, 0 has an integer too. Raises LoweringError for no grid."""
-    *traced, values = region.trace(start, [*(s.source for s in poolings(region)), region.end])
-    edges = edge_values(region, values.shape[1], after)
-    extra = np.array([*edges, *([0.0] if zero else [])], np.float32)
-    grid = on_grid(np.concatenate([values.reshape(-1), extra]))
-    if grid is None:
-        raise no_grid(len(np.unique(values)), after, zero or bool(edges))
-    integers, rest = grid.integers[: values.size].reshape(values.shape), [int(n) for n in grid.integers[values.size :]]
-    return Quantized(
-        integers,
-        grid.step,
-        grid.base,
-        grid.deviation,
-        rest[-1] if zero else int(integers.flat[0]),
-        tuple(rest[: len(edges)]),
-        directions(region, traced, integers, rest),
-    )
+def quantize(found: Evaluated, zero: bool) -> Quantized | None:
+    """The values on the coarsest grid that holds them; with `zero`, 0 has an integer too. None where there is none."""
+    grid = on_grid(np.concatenate([found.every, np.zeros(int(zero), np.float32)]))
+    return None if grid is None else gridded(found, grid, zero)
 
 
-def straight(region: Region, codes: Integers, start: NDArray[np.float32], dtype: DataType, after: Linear) -> Quantized | None:
-    """The codes on a stream of `dtype` as integers of the region's values, where no unit is needed for that.
+def gridded(found: Evaluated, grid: Grid, zero: bool = False) -> Quantized:
+    """The values on a grid, whose integers are those of `found.every`, then (`zero`) of 0."""
+    integers = grid.integers[: found.values.size].reshape(found.values.shape)
+    rest = [int(n) for n in grid.integers[found.values.size :]]
+    edges = tuple(rest[: len(found.edges)])
+    last = rest[-1] if zero else int(integers.flat[0])
+    return Quantized(integers, grid.step, grid.base, grid.deviation, last, edges, directions(found, integers, rest))
 
-    So it is where values are affine in codes, no pooling wants them mirrored, and what pads them is one of `dtype` too.
+
+def straight(found: Evaluated, dtype: DataType, zero: bool) -> Quantized | None:
+    """The levels on a stream of `dtype` as integers of the region's values, where no unit is needed for that.
+
+    So it is where values are affine in levels, no pooling wants them mirrored, and what pads them is one of `dtype` too.
     """
-    *traced, values = region.trace(start, [*(s.source for s in poolings(region)), region.end])
-    found = affine(values, codes)
-    if found is None:
+    levels, reached = found.flow.levels, found.flow.reached
+    line = affine(found.values, levels, reached)
+    if line is None or (poolings(found.region) and not reached.all()):
         return None
-    step, base, deviation = found
-    integers = np.broadcast_to(codes[:, None], values.shape)
-    exact = [(value - base) / step for value in (*edge_values(region, values.shape[1], after.node), *([0.0] if after.pads else []))]
+    step, base, deviation = line
+    integers = np.broadcast_to(levels[:, None], found.values.shape)
+    exact = [(value - base) / step for value in (*found.edges, *([0.0] if zero else []))]
     borders = [round(value) for value in exact]
-    mirrored = directions(region, traced, integers, borders)
+    mirrored = directions(found, integers, borders)
     if dtype.name == "BIPOLAR" and not mirrored:
         dtype = datatype("TERNARY")  # where an SWG pads by 0
     if any(abs(e - b) > 2.0**-18 for e, b in zip(exact, borders, strict=True)) or not dtype.allows(np.array(borders, np.int64)):
         return None
     if any(m.any() for m in mirrored):
         return None
-    zero = borders.pop() if after.pads else int(codes[0])
-    return Quantized(integers, step, base, deviation, zero, tuple(borders), mirrored)
+    last = borders.pop() if zero else int(levels[0])
+    return Quantized(integers, step, base, deviation, last, tuple(borders), mirrored)
+
+
+def shifted(found: Evaluated, wanted: Quantized, dtype: DataType, *, shift: bool = True) -> Quantized | None:
+    """`wanted`, with the levels of a stream of `dtype` as integers, where these are the same but for a constant (0 unless `shift`)."""
+    levels = found.flow.levels
+    apart = (wanted.integers - levels[:, None])[found.flow.reached]
+    by = int(apart[0])
+    edges = tuple(edge - by for edge in wanted.edges)
+    if (apart != by).any() or (by and not shift) or any(m.any() for m in wanted.mirrored) or not dtype.allows(np.array(edges, np.int64)):
+        return None
+    integers = np.broadcast_to(levels[:, None], wanted.integers.shape)
+    return replace(wanted, integers=integers, base=wanted.base + wanted.step * by, edges=edges, zero=int(levels[0]))
 
 
 def no_grid(values: int, where: str, padded: bool = False) -> LoweringError:
@@ -159,10 +193,13 @@ def no_grid(values: int, where: str, padded: bool = False) -> LoweringError:
     )
 
 
-def append_lookup(chain: Chain, region: Region, found: Quantized, low: int) -> None:
-    """The region's Lookup; its integers are mirrored for the first pooling."""
-    table = _mirror(found, found.integers, found.mirrored[0]) if found.mirrored else found.integers
-    chain.lookup(table, found.dtype, low, tuple(n.name for n in region.nodes if n.op_type != "MaxPool"))
+def append_lookup(chain: Chain, found: Evaluated, chosen: Quantized) -> None:
+    """The region's Lookup at the chain's end; its integers are mirrored for the first pooling."""
+    table = _mirror(chosen, chosen.integers, chosen.mirrored[0]) if chosen.mirrored else chosen.integers
+    levels = found.flow.levels
+    every = np.arange(levels[0], levels[-1] + 1)  # what never occurs holds what the level below gives
+    origin = tuple(n.name for n in found.region.nodes if n.op_type != "MaxPool")
+    chain.lookup(table[held(every, levels)], chosen.dtype, int(levels[0]), origin)
 
 
 def append_poolings(chain: Chain, region: Region, found: Quantized) -> int:
@@ -178,17 +215,17 @@ def append_poolings(chain: Chain, region: Region, found: Quantized) -> int:
             continue
         assert state is not None
         _turn(chain, found, state, found.mirrored[number], spatial.node)
-        state, held = found.mirrored[number], edge if pending else 0
+        state, kept = found.mirrored[number], edge if pending else 0
         if pending and state.any():
-            turned = found.limits[0] + found.limits[1] - held
-            if not state.all() and turned != held:
+            turned = found.limits[0] + found.limits[1] - kept
+            if not state.all() and turned != kept:
                 raise LoweringError(
                     spatial.node,
                     found="a padded image whose channels partly fall behind the pooling",
                     allowed="padding behind the quantizer, or functions that all rise",
                 )
-            held = turned
-        chain.max_pool(spatial.window, found.limits[0], spatial.padding, held, (spatial.node,))
+            kept = turned
+        chain.max_pool(spatial.window, found.limits[0], spatial.padding, kept, (spatial.node,))
         number, pending = number + 1, []
     if state is not None:
         _turn(chain, found, state, np.zeros_like(state), poolings(region)[-1].node)

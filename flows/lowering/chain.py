@@ -1,8 +1,9 @@
-"""A graph that grows at its end: one unit behind another, on unfolded streams."""
+"""A graph that grows at its ends, on unfolded streams: one unit behind another, and where branches part and meet."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,38 +13,92 @@ from arbonn.flows.lowering.window import Window
 from arbonn.hw.datatypes import DataType, Integers, datatype
 from arbonn.hw.graph import Endpoint, Node, Stream
 from arbonn.hw.units.acc_pool import AccPool
+from arbonn.hw.units.add_streams import AddStreams
+from arbonn.hw.units.concat import Concat
+from arbonn.hw.units.duplicate_streams import DuplicateStreams
+from arbonn.hw.units.dwc import DWC
 from arbonn.hw.units.fm_padding import FMPadding
 from arbonn.hw.units.lookup import Lookup
 from arbonn.hw.units.max_pool import MaxPool
+from arbonn.hw.units.shuffle import Shuffle
+from arbonn.hw.units.split import Split
 from arbonn.hw.units.swg import SWG
 
 Border = tuple[int, int, int, int]
+WIDEST = 16  # outputs of one DuplicateStreams, inputs of one AddStreams
 
 
 class Chain:
-    """Nodes and streams; `last` is the stream at the end."""
+    """Nodes and streams; `last` is the stream number `end`, behind which the next unit is put."""
 
     def __init__(self, first: Stream) -> None:
         self.nodes: list[Node] = []
         self.streams = [first]
+        self.end = 0
         self.numbers: Counter[str] = Counter()
 
     @property
     def last(self) -> Stream:
-        return self.streams[-1]
+        return self.streams[self.end]
 
     def name(self, kind: str) -> str:
         """The next id of a kind of unit."""
         self.numbers[kind] += 1
         return f"{kind}_{self.numbers[kind] - 1}"
 
-    def append(self, node: Node, shape: tuple[int, ...], dtype: DataType) -> None:
+    def append(self, node: Node, shape: tuple[int, ...], dtype: DataType, lanes: int = 1) -> None:
         """A unit with ports i and o behind the end; a line buffer gets all the room that it can use, which folding cuts down."""
         if isinstance(node, SWG):
             node = node.sized(node.sizes({"i": self.last})[-1])
-        self.streams[-1] = replace(self.last, sink=Endpoint(node.id, "i"))
+        self.put(node, {"i": self.end}, {"o": (shape, dtype)}, lanes)
+
+    def put(self, node: Node, taken: dict[str, int], given: dict[str, tuple[tuple[int, ...], DataType]], lanes: int = 1) -> list[int]:
+        """A unit with any ports; returns the numbers of the streams that it gives, and the first is the new end."""
+        for port, number in taken.items():
+            self.streams[number] = replace(self.streams[number], sink=Endpoint(node.id, port))
         self.nodes.append(node)
-        self.streams.append(Stream(f"{node.id}_o", shape, dtype, 1, source=Endpoint(node.id, "o")))
+        self.end = len(self.streams)
+        for port, (shape, dtype) in given.items():
+            self.streams.append(Stream(f"{node.id}_{port}", shape, dtype, lanes, source=Endpoint(node.id, port)))
+        return list(range(self.end, len(self.streams)))
+
+    def fork(self, count: int) -> list[int]:
+        """The end as `count` streams."""
+        shape, dtype = self.last.shape, self.last.dtype
+        first = min(count, WIDEST if count <= WIDEST else WIDEST - 1)
+        outputs = first + (count > first)
+        node = DuplicateStreams(self.name("duplicate_streams"), outputs)
+        made = self.put(node, {"i": self.end}, dict.fromkeys(node.gives, (shape, dtype)))
+        if count > first:
+            self.end = made.pop()
+            made += self.fork(count - first) if count - first > 1 else [self.end]
+        return made
+
+    def add(self, ends: Sequence[int], dtype: DataType, origin: tuple[str, ...]) -> None:
+        """The sum of several ends."""
+        node = AddStreams(self.name("add_streams"), len(ends), origin=origin)
+        self.put(node, dict(zip(node.takes, ends, strict=True)), {"o": (self.streams[ends[0]].shape, dtype)})
+
+    def concat(self, ends: Sequence[int], origin: tuple[str, ...]) -> None:
+        """The channels of several ends, one after the other."""
+        node, first = Concat(self.name("concat"), len(ends), origin=origin), self.streams[ends[0]]
+        channels = sum(self.streams[end].shape[-1] for end in ends)
+        self.put(node, dict(zip(node.takes, ends, strict=True)), {"o": ((*first.shape[:-1], channels), first.dtype)})
+
+    def split(self, channels: Sequence[int], origin: tuple[str, ...]) -> list[int]:
+        """The end's channels in parts of so many."""
+        node, shape, dtype = Split(self.name("split"), len(channels), origin=origin), self.last.shape, self.last.dtype
+        given = {p: ((*shape[:-1], count), dtype) for p, count in zip(node.gives, channels, strict=True)}
+        return self.put(node, {"i": self.end}, given)
+
+    def shuffle(self, order: Integers, origin: tuple[str, ...]) -> None:
+        """The end's channels in another order: a unit of whole pixels, between width converters."""
+        shape, dtype = self.last.shape, self.last.dtype
+        if np.array_equal(order, np.arange(shape[-1])):
+            return
+        self.append(DWC(self.name("dwc")), shape, dtype, shape[-1])
+        self.append(Shuffle(self.name("shuffle"), order, origin=origin), shape, dtype, shape[-1])
+        self.append(DWC(self.name("dwc")), shape, dtype)
 
     def lookup(self, table: Integers, dtype: DataType, low: int, origin: tuple[str, ...]) -> None:
         """A Lookup of values (levels, channels); one row where all channels agree."""

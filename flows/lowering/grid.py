@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,14 +62,41 @@ def _multiples(values: NDArray[np.float64]) -> Integers | None:
     return None
 
 
-def affine(values: NDArray[Any], codes: Integers) -> tuple[float, float, float] | None:
-    """(step, base, deviation) with values[l, c] = base + step * codes[l] for every channel c, or None; the step may be negative."""
+def affine(values: NDArray[Any], codes: Integers, reached: NDArray[np.bool_] | None = None) -> tuple[float, float, float] | None:
+    """(step, base, deviation) with values[l, c] = base + step * codes[l] for every channel c, or None; the step may be negative.
+
+    `reached` (levels, channels): where that has to hold; everywhere unless given.
+    """
     array = np.asarray(values, dtype=np.float64)
     if len(codes) < 2 or not np.isfinite(array).all():
         return None
-    step = float((array[-1, 0] - array[0, 0]) / (codes[-1] - codes[0]))
-    base = float(array[0, 0] - step * codes[0])
+    counted = np.ones(array.shape, np.bool_) if reached is None else reached
+    channel = int(np.argmax(counted.sum(axis=0)))
+    mine = np.flatnonzero(counted[:, channel])
+    first, last = mine[0], mine[-1]
+    if first == last:
+        return None
+    step = float((array[last, channel] - array[first, channel]) / (codes[last] - codes[first]))
+    base = float(array[first, channel] - step * codes[first])
     if abs(base) <= RELATIVE * abs(step):
         base = 0.0
-    deviation = float(np.abs(array - (base + step * codes[:, None])).max())
-    return (step, base, deviation) if step != 0 and deviation <= RELATIVE * np.abs(array).max() else None
+    deviation = float(np.abs(array - (base + step * codes[:, None]))[counted].max())
+    return (step, base, deviation) if step != 0 and deviation <= RELATIVE * np.abs(array[counted]).max() else None
+
+
+def common_grids(parts: Sequence[NDArray[Any]]) -> list[Grid] | None:
+    """Grids of one step, with a base each, that hold the values of each part; through 0 where all can be; None if there are none."""
+    arrays = [np.asarray(part, dtype=np.float64) for part in parts]
+    if not all(np.isfinite(array).all() for array in arrays):
+        return None
+    for bases in ([0.0] * len(arrays), [float(array.min()) for array in arrays]):
+        moved = [array - base for array, base in zip(arrays, bases, strict=True)]
+        distinct = np.unique(np.concatenate([np.unique(array) for array in moved]))
+        integers = _multiples(distinct) if len(distinct) <= 2 * LARGEST else None
+        if integers is not None:
+            far = int(np.argmax(np.abs(integers)))
+            step = float(distinct[far] / integers[far]) if integers[far] else 1.0
+            rounded = [np.rint(array / step).astype(np.int64) for array in moved]
+            off = [float(np.abs(array - step * n).max()) for array, n in zip(moved, rounded, strict=True)]
+            return [Grid(n, step, base, deviation) for n, base, deviation in zip(rounded, bases, off, strict=True)]
+    return None

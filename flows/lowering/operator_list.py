@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from arbonn.flows.lowering.operators import ELEMENTWISE, LINEAR, MAXIMA, OPERATORS, QUANTIZERS, SHAPE, SUMS, TAIL
+from arbonn.flows.lowering.operators import CONCATS, ELEMENTWISE, LINEAR, MAXIMA, OPERATORS, QUANTIZERS, SELECTS, SHAPE, SUMS, TAIL
 from arbonn.flows.lowering.weights import WEIGHT_BITS
 
 QONNX_OPERATORS = ("BipolarQuant", "IntQuant", "MultiThreshold", "Quant", "Trunc")
@@ -26,6 +26,8 @@ GROUPS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("pooling", MAXIMA, "MaxPool on the integers behind it"),
     ("padding", ("Pad",), "in the SWG that follows, else FMPadding"),
     ("shape", SHAPE, "an order of elements: no unit"),
+    ("concatenation", CONCATS, "a Concat of channels"),
+    ("selection", SELECTS, "a Split of channels; in another order of weights where every channel is taken"),
     ("tail", TAIL, "left to the host; LabelSelect gives the greatest"),
     ("quantizer", QUANTIZERS, "evaluated at every integer: thresholds or a table"),
     ("element-wise", tuple(ELEMENTWISE), "evaluated at every integer: thresholds or a table"),
@@ -36,9 +38,10 @@ LIMITS = {
     **dict.fromkeys(MAXIMA, "values only, not their places; a rising or falling function behind it"),
     **dict.fromkeys(SHAPE, "the batch stays the first axis; channels stay apart from rows and columns"),
     **dict.fromkeys(TAIL, "only the last node"),
-    **dict.fromkeys(
-        ("Add", "Div", "Max", "Min", "Mul", "Pow", "Sub", "Where"), "other operands: constants of a channel, or of the same layer"
-    ),
+    **dict.fromkeys(("Div", "Max", "Min", "Mul", "Pow", "Where"), "other operands: constants of a channel, or of the same layer"),
+    **dict.fromkeys(("Add", "Sub", "Sum"), "other operands: constants of a channel, or quantized tensors of the same shape (AddStreams)"),
+    "Concat": "channels, at most 16 tensors",
+    **dict.fromkeys(("Gather", "Slice", "Split"), "channels only, each of them once"),
     "AveragePool": "as many values in each window: padding counts, or reaches into all alike",
     "BatchNormalization": "in evaluation mode",
     "Pad": "rows and columns, by a constant",

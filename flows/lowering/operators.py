@@ -16,7 +16,7 @@ ELEMENTWISE = {
         ("Abs", "Cast", "Ceil", "Clip", "Dropout", "Floor", "Identity", "Max", "Min", "Neg", "Relu", "Round", "Sign", "Where"), 0
     ),
     **dict.fromkeys(("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "ThresholdedRelu"), 0),
-    **dict.fromkeys(("Add", "Div", "LeakyRelu", "Mul", "PRelu", "Reciprocal", "Sqrt", "Sub"), 1),
+    **dict.fromkeys(("Add", "Div", "LeakyRelu", "Mul", "PRelu", "Reciprocal", "Sqrt", "Sub", "Sum"), 1),
     **dict.fromkeys(("HardSigmoid", "HardSwish", "Softsign"), 4),
     **dict.fromkeys(("Elu", "Erf", "Exp", "Log", "Mish", "Pow", "Selu", "Sigmoid", "Softplus", "Tanh"), 16),
     "BatchNormalization": 4,
@@ -29,6 +29,9 @@ SUMS = ("AveragePool", "GlobalAveragePool", "ReduceMean")  # of each channel by 
 LINEAR = ("Conv", "Gemm", "MatMul", *SUMS)
 MAXIMA = ("GlobalMaxPool", "MaxPool")  # these and Pad change places with what is element-wise, wherever the file has them
 SPATIAL = (*MAXIMA, "Pad")
+ADDS = ("Add", "Sub", "Sum")  # of several branches, each quantized to one scale
+CONCATS = ("Concat",)  # channels of several branches
+SELECTS = ("Gather", "Slice", "Split")  # some channels of one branch
 TAIL = ("ArgMax", "LogSoftmax", "Softmax")
 
-OPERATORS = tuple(sorted((*ELEMENTWISE, *SHAPE, *SPATIAL, *LINEAR, *TAIL)))
+OPERATORS = tuple(sorted((*ELEMENTWISE, *SHAPE, *SPATIAL, *LINEAR, *CONCATS, *SELECTS, *TAIL)))

@@ -1,4 +1,4 @@
-"""What the integers of a lowered network mean to its file: integer points between layers, and the layers that lead from one to the next."""
+"""What the integers of a lowered network mean to its file: integer points between units, and the linear operators that start from them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from arbonn.flows.lowering.layout import to_stream
 from arbonn.flows.lowering.linear import Linear
-from arbonn.flows.lowering.region import Region
 from arbonn.hw.datatypes import Integers
+from arbonn.hw.graph import Endpoint
+
+NOWHERE = Endpoint("", "")
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,6 +20,7 @@ class Point:
     """An integer point: the file's `tensor` equals base + step * n, but for `deviation`, where n are the integers on a stream.
 
     order  where the tensor's elements stand on the stream.    edge  what a border that a Pad has put round the tensor holds.
+    at     a port on the stream, of a unit that no pass replaces.
     """
 
     tensor: str
@@ -26,8 +29,9 @@ class Point:
     deviation: float
     order: Integers
     edge: int = 0
+    at: Endpoint = NOWHERE
 
-    def integers(self, values: NDArray[np.float32]) -> Integers:
+    def integers(self, values: NDArray[np.floating]) -> Integers:
         """The integers of the file's values."""
         return np.rint((values.astype(np.float64) - self.base) / self.step).astype(np.int64)
 
@@ -43,18 +47,17 @@ class Point:
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """One linear operator and the region behind it, in integers: y = scale * (step * (weights @ n) + base * sum(weights)) + bias.
+    """One linear operator in integers: y = scale * (step * (weights @ n) + base * sum(weights)) + bias; `output` is the file's y.
 
-    unit  the node that accumulates.    entry  the first node on the way there, a line buffer say: it takes the integers of `source`.
+    unit  the node that accumulates.
     """
 
     unit: str
-    entry: str
     linear: Linear
     weights: Integers
     scale: NDArray[np.float64]
     source: Point
-    region: Region
+    output: str
 
     def dot(self, codes: Integers) -> NDArray[np.float64]:
         """Integer dot products (n, *after) of integers (n, ...) in the stream's order; exact, since they are far below 2^53."""

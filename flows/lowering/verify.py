@@ -1,22 +1,23 @@
-"""Compares a lowered graph with QONNX's own execution of the file, layer by layer, on real frames.
+"""Compares a lowered graph with QONNX's own execution of the file, point by point, on real frames.
 
-Every layer is fed QONNX's own integers, so one difference never hides behind another. A differing integer is a *tie* when the bound
-on float32 rounding (`tie_bound`) lets the file's arithmetic give either integer, else a *mismatch*. There is no other tolerance.
+Behind every integer point the graph is fed QONNX's own integers, so one difference never hides behind another. A differing integer is a
+*tie* when the bound on float32 rounding (`tie_bound`) lets the file's arithmetic give either integer, else a *mismatch*. There is no
+other tolerance.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from arbonn.flows.lowering.layers import Built
 from arbonn.flows.lowering.layout import from_stream, to_stream
-from arbonn.flows.lowering.points import Layer, Point
-from arbonn.flows.lowering.region import Region
-from arbonn.flows.lowering.tie_bound import Interval, linear_interval, point_values, region_interval
+from arbonn.flows.lowering.points import Point
+from arbonn.flows.lowering.tie_bound import Bounds, Interval, point_values
 from arbonn.hw.datatypes import Integers
 from arbonn.hw.graph import DataflowGraph
 from arbonn.sim import reference
@@ -64,66 +65,75 @@ def verify(graph: DataflowGraph, built: Built, frames: Integers) -> Verification
 
 
 def _verify_batch(graph: DataflowGraph, built: Built, codes: Integers, offset: int, result: Verification) -> None:
-    network = built.front.network
-    values = graph.contract.values(codes)
-    file = network.execute(from_stream(values, built.front.orders[network.input]))
-    given, streams = codes, _layer_streams(graph, built)
-    source = graph.inputs[0].id
+    network = built.network
+    values = from_stream(graph.contract.values(codes), built.order)
+    file = network.execute(values)
+    bounds = Bounds(network, built.layers, {network.input: values})
+    known = {graph.inputs[0].id: codes}
     ties: list[Difference] = []
-
-    def compare(node: str, point: Point, ours: Integers, bounds: _Bounds) -> Integers | None:
-        """The file's integers at a point; None where its values are on no integers, which ends the comparison."""
-        floats, channels = point.on_stream(file[point.tensor]), ours.shape[-1]
-        ours = ours.reshape(len(codes), -1)
-        theirs = point.integers(floats)
-        result.integers += theirs.size
-        astray = np.abs(floats - point_values(point, theirs)) > 0.01 * abs(point.step)
-        for sample, place in np.argwhere((ours != theirs) | astray):
-            low, high = bounds(sample)
-            reach = sorted((int(point.integers(low[place])), int(point.integers(high[place]))))
-            pair = int(ours[sample, place]), int(theirs[sample, place])
-            tie = not astray[sample, place] and reach[0] <= min(pair) and max(pair) <= reach[1]
-            (ties if tie else result.mismatches).append(Difference(node, int(place) % channels, int(sample) + offset, *pair))
-        return None if astray.any() else theirs
-
-    for k, point in enumerate(built.points):
-        stream = streams[k]
-        ours = _partial(graph, source, given, stream)
-        bounds = _Bounds(built.front, values) if k == 0 else _Bounds(built.layers[k - 1].region, given, built.layers[k - 1])
-        theirs = compare(_producer(graph, stream), point, ours, bounds)
+    for point in built.points:
+        stream = graph.ports(graph.node(point.at.node))[point.at.port].id
+        ours = _partial(graph, known, stream)
+        theirs = _compare(_producer(graph, stream), point, file[point.tensor], ours, bounds, offset, result, ties)
         if theirs is None:
             result.ties += ties
             return
-        given, source = theirs.reshape(-1, *graph.stream(stream).shape), stream
-    ours = _partial(graph, source, given, streams[-1])
-    labels = _compare_logits(graph, built, file, given, ours, offset, result, ties)
+        known[stream] = theirs
+        bounds.learn(point, theirs)
+    stream = logits_stream(graph)
+    ours = _partial(graph, known, stream)
+    labels = _compare_logits(_producer(graph, stream), file[built.logits], ours, bounds.of(built.logits), offset, result, ties)
     result.ties += ties
     # Samples with no difference were fed their own integers all the way: only the others have to run from the input to the label.
     seen, tied = ours.argmax(axis=1), {t.sample - offset for t in ties}
     others = sorted(tied | {m.sample - offset for m in result.mismatches if m.sample >= offset})
     if others:
-        seen[others] = reference.execute(graph, {graph.inputs[0].id: codes[others]})[streams[-1]].argmax(axis=1)
+        seen[others] = reference.execute(graph, {graph.inputs[0].id: codes[others]})[stream].argmax(axis=1)
     result.labels_equal += int((seen == labels).sum())
     for sample in np.flatnonzero(seen != labels):
         if int(sample) not in tied:
             result.mismatches.append(Difference("label", 0, int(sample) + offset, int(seen[sample]), int(labels[sample])))
 
 
-def _compare_logits(
-    graph: DataflowGraph,
-    built: Built,
-    file: dict[str, NDArray[np.float32]],
-    given: Integers,
+def _compare(
+    node: str,
+    point: Point,
+    file: NDArray[np.float32],
     ours: Integers,
+    bounds: Bounds,
+    offset: int,
+    result: Verification,
+    ties: list[Difference],
+) -> Integers | None:
+    """The file's integers at a point, shaped as ours; None where its values are on no integers, which ends the comparison."""
+    floats, channels = point.on_stream(file), ours.shape[-1]
+    mine, theirs = ours.reshape(len(ours), -1), point.integers(floats)
+    result.integers += theirs.size
+    astray = np.abs(floats - point_values(point, theirs)) > 0.01 * abs(point.step)
+    wrong = (mine != theirs) | astray
+    for sample in np.flatnonzero(wrong.any(axis=1)):
+        low, high = (to_stream(bound, point.order)[0] for bound in bounds.sample(int(sample)).of(point.tensor))
+        for place in np.flatnonzero(wrong[sample]):
+            reach = sorted((int(point.integers(low[place])), int(point.integers(high[place]))))
+            pair = int(mine[sample, place]), int(theirs[sample, place])
+            tie = not astray[sample, place] and reach[0] <= min(pair) and max(pair) <= reach[1]
+            (ties if tie else result.mismatches).append(Difference(node, int(place) % channels, int(sample) + offset, *pair))
+    return None if astray.any() else theirs.reshape(ours.shape)
+
+
+def _compare_logits(
+    node: str,
+    file: NDArray[np.float32],
+    ours: Integers,
+    bound: Interval,
     offset: int,
     result: Verification,
     ties: list[Difference],
 ) -> Integers:
     """Labels from the file's own integers, and the file's logits against the bound around the exact ones. Returns the file's labels."""
-    layer = built.layers[-1]
-    logits = to_stream(file[layer.region.end], layer.region.orders[layer.region.end]).astype(np.float64)
-    low, high = region_interval(layer.region, linear_interval(layer, given))
-    node = _producer(graph, _layer_streams(graph, built)[-1])
+    logits = file.reshape(len(file), -1).astype(np.float64)
+    ours = ours.reshape(len(ours), -1)
+    low, high = (side.reshape(logits.shape) for side in bound)
     for sample, channel in np.argwhere(~((logits >= low) & (logits <= high))):
         result.mismatches.append(
             Difference(node, int(channel), int(sample) + offset, int(ours[sample, channel]), int(np.rint(logits[sample, channel])))
@@ -144,24 +154,10 @@ def _compare_logits(
     return labels
 
 
-class _Bounds:
-    """Bounds on one sample's values at the end of a region, computed when first asked for: most samples have no difference."""
-
-    def __init__(self, region: Region, given: NDArray[Any], layer: Layer | None = None) -> None:
-        self.region, self.given, self.layer = region, given, layer
-
-    def __call__(self, sample: int) -> Interval:
-        row = self.given[sample : sample + 1]
-        exact = row.astype(np.float64)
-        low, high = region_interval(self.region, (exact, exact) if self.layer is None else linear_interval(self.layer, row))
-        return low[0], high[0]
-
-
-def _layer_streams(graph: DataflowGraph, built: Built) -> list[str]:
-    """The stream that each layer takes, then the one with the logits; they keep their place however the graph was rewritten."""
-    streams = [graph.ports(graph.node(layer.entry))["i"].id for layer in built.layers]
+def logits_stream(graph: DataflowGraph) -> str:
+    """The stream with the logits, however the graph was rewritten."""
     selects = [n for n in graph.nodes if n.kind == "LabelSelect"]
-    return [*streams, graph.ports(selects[0])["i"].id if selects else graph.outputs[0].id]
+    return graph.ports(selects[0])["i"].id if selects else graph.outputs[0].id
 
 
 def _producer(graph: DataflowGraph, stream: str) -> str:
@@ -169,12 +165,21 @@ def _producer(graph: DataflowGraph, stream: str) -> str:
     return source.node if source else "input"
 
 
-def _partial(graph: DataflowGraph, start: str, values: Integers, end: str) -> Integers:
-    """Values on stream `end` from those on stream `start`, by the units between them."""
-    known = {start: values}
-    for node in graph.ordered():
+def _partial(graph: DataflowGraph, known: Mapping[str, Integers], end: str) -> Integers:
+    """Values on stream `end` from those that are known, by the units between them."""
+    values, waiting = dict(known), [end]
+    while waiting:
+        stream = graph.stream(waiting[-1])
+        if stream.id in values:
+            waiting.pop()
+            continue
+        assert stream.source is not None
+        node = graph.node(stream.source.node)
         ports = graph.ports(node)
-        if end not in known and all(ports[p].id in known for p in node.takes):
-            outputs = node.evaluate({p: known[ports[p].id] for p in node.takes}, ports)
-            known.update({ports[p].id: outputs[p] for p in node.gives})
-    return known[end]
+        missing = [ports[p].id for p in node.takes if ports[p].id not in values]
+        if missing:
+            waiting += missing
+        else:
+            outputs = node.evaluate({p: values[ports[p].id] for p in node.takes}, ports)
+            values.update({ports[p].id: outputs[p] for p in node.gives if p in outputs})
+    return values[end]

@@ -21,7 +21,7 @@ from tests.flows.networks import Builder, draw_layers, perceptron
 
 SIGNS = np.where(np.arange(18).reshape(6, 3) % 2, 1, -1).astype(np.float32)
 EXPORT = "export the network again: `arbonn train` or brevitas.export.export_qonnx"
-CHAIN = "a chain of linear layers with element-wise operators between them"
+CHAIN = "linear layers, sums and concatenations of branches, with element-wise operators between them"
 
 
 def message(function: object, *arguments: object) -> str:
@@ -148,7 +148,7 @@ MIXED: dict[str, Callable[[Builder], Builder]] = {
     "transpose1 (Transpose) turns shape (1, 3) into (3, 1): the batch must stay the first axis": lambda b: b.then("MatMul", SIGNS).then(
         "Transpose", perm=[1, 0]
     ),
-    "add1 (Add) takes 'x' from another branch": lambda b: b.then("MatMul", np.ones((6, 6))).then("Add", "x"),
+    "mul1 (Mul) joins branches 't0' and 'x': only Add, Sub, Sum, Concat can": lambda b: b.then("MatMul", np.ones((6, 6))).then("Mul", "x"),
     "add1 (Add) turns shape (1, 3) into (4, 3)": lambda b: b.then("MatMul", SIGNS).then("Add", np.ones((4, 1))),
     "matmul1 (MatMul) follows Softmax, which only the end of a network may be": lambda b: b.then("Softmax", axis=1).then("MatMul", SIGNS),
     "matmul0 (MatMul) has weights that are not constant, or as its first operand": lambda b: b.then("MatMul", np.ones((1, 1)), first=False),

@@ -77,12 +77,12 @@ def test_every_convolution_of_the_file_lies_within_the_bound(case: tuple[onnx.Mo
     assert result
     built, graph = result
     codes = drawn_frames(graph.contract, graph.inputs[0].elements, 6, seed).reshape(-1, *graph.inputs[0].shape)
-    network = built.front.network
-    order = built.front.orders[network.input].reshape(-1)
+    network = built.network
+    order = built.order.reshape(-1)
     file = network.execute(graph.contract.values(codes).reshape(6, -1)[:, order])
     for layer, point in zip(built.layers, built.points, strict=True):
         low, high = linear_interval(layer, point.integers(point.on_stream(file[point.tensor])))
-        seen = file[layer.region.start].reshape(6, -1)
+        seen = file[layer.output].reshape(6, -1)
         rows = layer.linear.order.reshape(-1)  # of each of the file's elements, its place in the bounds
         assert (low.reshape(6, -1)[:, rows] <= seen).all()
         assert (seen <= high.reshape(6, -1)[:, rows]).all()

@@ -116,7 +116,7 @@ def test_nodes_that_do_not_lower(found: str) -> None:
     b.flat().dense(2)
     assert chain(b) == (
         f"LoweringError: net.onnx: {found}\n"
-        "  allowed  a chain of linear layers with element-wise operators between them\n"
+        "  allowed  linear layers, sums and concatenations of branches, with element-wise operators between them\n"
         "  fix      export the network without these nodes"
     )
 

@@ -14,7 +14,7 @@ from arbonn.flows.lowering.layers import Built, build
 from arbonn.flows.lowering.lower import drawn_frames
 from arbonn.flows.lowering.passes import PASSES, run_passes
 from arbonn.flows.lowering.segments import cut
-from arbonn.flows.lowering.tie_bound import linear_interval, region_interval
+from arbonn.flows.lowering.tie_bound import Bounds, linear_interval
 from arbonn.flows.lowering.verify import verify
 from arbonn.hw.contract import parse_contract
 from arbonn.hw.graph import DataflowGraph
@@ -111,17 +111,19 @@ def test_values_that_touch_a_threshold_are_ties() -> None:
 def test_every_float_value_of_the_file_lies_within_the_bound(case: Case, seed: int) -> None:
     """What the bound says of linear operators, and of whole regions where no quantizer jumps: the last ones."""
     built, graph = lowered(case.model(), case.contract)
-    network = built.front.network
+    network = built.network
     frames = drawn_frames(graph.contract, case.inputs, 20, seed)
     file = network.execute(graph.contract.values(frames))
     for layer, point in zip(built.layers, built.points, strict=True):
         codes = point.integers(file[point.tensor].reshape(len(frames), -1))
         low, high = linear_interval(layer, codes)
-        seen = file[layer.region.start].reshape(low.shape)
+        seen = file[layer.output].reshape(low.shape)
         assert (low <= seen).all()
         assert (seen <= high).all()
         assert (high - low <= 1e-4 * (np.abs(seen) + 10)).all(), "a bound that allows everything proves nothing"
-    low, high = region_interval(built.layers[-1].region, (low, high))
-    logits = file[built.layers[-1].region.end].reshape(low.shape)
-    assert (low <= logits).all()
-    assert (logits <= high).all()
+    bounds = Bounds(network, built.layers, {})
+    for point in built.points:
+        bounds.learn(point, point.integers(file[point.tensor].reshape(len(frames), -1)))
+    low, high = bounds.of(built.logits)
+    assert (low <= file[built.logits]).all()
+    assert (file[built.logits] <= high).all()
