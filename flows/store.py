@@ -44,6 +44,7 @@ HOUSE = {
     "bootstrap.py",
     "cli.py",
     "commands",
+    "compare",
     "doctor.py",
     "explain.py",
     "explain_page.py",

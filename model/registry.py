@@ -55,6 +55,8 @@ class Registry(Generic[T]):
 
     def check(self, name: str, where: str) -> None:
         """Raises for an unknown name, importing nothing. `where` is the file and key that hold it."""
+        if name in self._modules or name in self._found:
+            return  # without a look at the packages that are installed, which takes its time
         names = self.names()
         if name not in names:
             raise RecipeError(where, found=f"unknown {self.kind} `{name}`", allowed=", ".join(names), fix=nearest(name, names))
