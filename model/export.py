@@ -11,13 +11,14 @@ import json
 import warnings
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import onnx
 import torch
 from torch import Tensor, nn
 
 from arbonn.files import replacing
-from arbonn.model.layers import BinaryLinear, binary_layers
+from arbonn.model.layers import BinaryConv2d, BinaryLayer, binary_layers
 from arbonn.model.methods.binarizers import TwoValues
 from arbonn.model.recipe import TrainRecipe
 from arbonn.model.surrogates import sign
@@ -40,12 +41,12 @@ def export(network: nn.Module, path: Path, recipe: TrainRecipe, contract: str, f
     frozen = copy.deepcopy(network).cpu().eval()
     for name, layer in binary_layers(frozen).items():
         if isinstance(layer.binarizer, TwoValues):
-            frozen.set_submodule(name, _TwoValuedLinear(layer))
+            frozen.set_submodule(name, _TwoValued(layer))
             continue
         weight = layer.effective_weight()
         # The exporter writes BipolarQuant(weight, scale). A method's bits need not be the signs of its latent weights, so what is
         # written as weight is the bits themselves.
-        layer.quantizer.binarizer = _FixedScale(weight.abs().flatten(1).amax(1).view(-1, 1))
+        layer.quantizer.binarizer = _FixedScale(weight.abs().flatten(1).amax(1).view(-1, *[1] * (weight.dim() - 1)))
         layer.weight.data = sign(weight)
     with replacing(path) as temporary:
         with warnings.catch_warnings():
@@ -90,18 +91,20 @@ class _FixedScale(nn.Module):
         return self.scale * sign(w)
 
 
-class _TwoValuedLinear(nn.Module):
-    """y = x W^T with W = scale * b + shift, written as BipolarQuant and Add: Brevitas' own handler would drop the shift."""
+class _TwoValued(nn.Module):
+    """A layer of W = scale * b + shift, written as BipolarQuant and Add: Brevitas' own handler would drop the shift."""
 
-    def __init__(self, layer: BinaryLinear) -> None:
+    def __init__(self, layer: BinaryLayer) -> None:
         super().__init__()
         with torch.no_grad():
             scale, shift = layer.binarizer.values()
+        one = [1] * layer.weight.dim()
         # BipolarQuant wants scale > 0; a negative one is the complement of the bits.
         self.register_buffer("weight", torch.where(layer.bits() == (scale >= 0), 1.0, -1.0))
-        self.register_buffer("scale", scale.detach().abs().view(1, 1))
-        self.register_buffer("shift", shift.detach().view(1, 1))
+        self.register_buffer("scale", scale.detach().abs().view(one))
+        self.register_buffer("shift", shift.detach().view(one))
+        self.window: Any = (layer.stride, layer.padding) if isinstance(layer, BinaryConv2d) else None
 
     def forward(self, x: Tensor) -> Tensor:
         weight = BrevitasBinaryQuantOp.torchscript.apply(self.weight, self.scale, None, None, True, True, "ROUND") + self.shift
-        return nn.functional.linear(x, weight)
+        return nn.functional.linear(x, weight) if self.window is None else nn.functional.conv2d(x, weight, None, *self.window)

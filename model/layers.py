@@ -1,6 +1,6 @@
-"""The two binary building blocks, on Brevitas: a linear layer with 1-bit weights and a sign with a learnable shift.
+"""The binary building blocks, on Brevitas: linear and convolution layers with 1-bit weights, and a sign with a learnable shift.
 
-Both hand Brevitas a `tensor_quant` of ours through an injector, so the QONNX export is Brevitas' own (`BipolarQuant` for weights
+They hand Brevitas a `tensor_quant` of ours through an injector, so the QONNX export is Brevitas' own (`BipolarQuant` for weights
 and activations) while forward and backward belong to the training method. sign(0) = +1 everywhere: a bit of 1 means +1.
 """
 
@@ -18,7 +18,7 @@ with warnings.catch_warnings():
     # Brevitas 0.13.4 warns at import about its own use of brevitas.fx and about an optional CUDA kernel: nothing a user can mend.
     warnings.simplefilter("ignore")
     from brevitas.inject import ExtendedInjector
-    from brevitas.nn import QuantIdentity, QuantLinear
+    from brevitas.nn import QuantConv2d, QuantIdentity, QuantLinear
     from brevitas.proxy import ActQuantProxyFromInjector, WeightQuantProxyFromInjector
 
 
@@ -89,16 +89,13 @@ def _injector(proxy: type, quantizer: nn.Module) -> type:
     )
 
 
-class BinaryLinear(QuantLinear):
-    """y = x W^T. x: (N, in_features); w: latent, (out_features, in_features); W = the method's binarizer of w; no bias.
+class BinaryLayer(nn.Module):
+    """What training methods know of a layer with 1-bit weights. w: latent, (out_features, ...); W = the method's binarizer of w; no bias.
 
     The bias, the scale and every affine map after the layer fold into thresholds, so they live in the norm that follows.
     """
 
-    def __init__(self, in_features: int, out_features: int, binarizer: Callable[[BinaryLinear], Binarizer]) -> None:
-        quantizer = WeightQuantizer()
-        super().__init__(in_features, out_features, bias=False, weight_quant=_injector(WeightQuantProxyFromInjector, quantizer))
-        quantizer.binarizer = binarizer(self)
+    out_features: int  # output channels
 
     @property
     def quantizer(self) -> WeightQuantizer:
@@ -110,18 +107,61 @@ class BinaryLinear(QuantLinear):
 
     @torch.no_grad()
     def effective_weight(self) -> Tensor:
-        """W as the export writes it, (out_features, in_features), without any perturbation."""
+        """W as the export writes it, like w, without any perturbation."""
         return self.binarizer(self.weight)
 
     @torch.no_grad()
     def bits(self) -> Tensor:
-        """The exported bits, (out_features, in_features) bool; True means +1. A binarizer of other values names its own."""
+        """The exported bits, bool like w; True means +1. A binarizer of other values names its own."""
         own: Callable[[Tensor], Tensor] | None = getattr(self.binarizer, "bits", None)
         return own(self.weight) if own is not None else self.effective_weight() >= 0
 
 
+class BinaryLinear(BinaryLayer, QuantLinear):
+    """y = x W^T. x: (N, in_features); w: (out_features, in_features)."""
+
+    def __init__(self, in_features: int, out_features: int, binarizer: Callable[[BinaryLayer], Binarizer]) -> None:
+        quantizer = WeightQuantizer()
+        super().__init__(in_features, out_features, bias=False, weight_quant=_injector(WeightQuantProxyFromInjector, quantizer))
+        quantizer.binarizer = binarizer(self)
+
+
+class BinaryConv2d(BinaryLayer, QuantConv2d):
+    """y = x * W, a convolution. x: (N, in_channels, H, W); w: (out_channels, in_channels, kernel, kernel).
+
+    `padding` adds zeros, which the image's codes have (code 0) and bits have not: behind a sign, pad by a value of its own.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        binarizer: Callable[[BinaryLayer], Binarizer],
+        stride: int = 1,
+        padding: int = 0,
+    ) -> None:
+        quantizer = WeightQuantizer()
+        super().__init__(
+            in_channels,
+            out_channels,
+            kernel,
+            stride=stride,
+            padding=padding,
+            bias=False,
+            weight_quant=_injector(WeightQuantProxyFromInjector, quantizer),
+        )
+        self.out_features = out_channels
+        quantizer.binarizer = binarizer(self)
+
+
+def per_channel(values: Tensor, like: Tensor) -> Tensor:
+    """(C,) as what is added to `like` (N, C) or (N, C, H, W) channel by channel."""
+    return values if like.dim() == 2 else values.view(-1, *[1] * (like.dim() - 2))
+
+
 class SignActivation(nn.Module):
-    """b = sign(a + beta_c). a: (N, features); beta: learnable, (features,) (RSign, ReActNet, arXiv 2003.03488).
+    """b = sign(a + beta_c). a: (N, features) or (N, features, H, W); beta: learnable, (features,) (RSign, ReActNet, arXiv 2003.03488).
 
     Exports as Add and BipolarQuant; in hardware beta is part of a threshold. `surrogate` names another backward than Bi-Real's.
     While a method sets `keep`, `shifted` holds a + beta of the last forward, with its graph.
@@ -134,13 +174,17 @@ class SignActivation(nn.Module):
         self.keep = False
         self.shifted: Tensor | None = None
 
+    def shift(self, a: Tensor) -> Tensor:
+        """a + beta_c."""
+        return a + per_channel(self.beta, a)
+
     def forward(self, a: Tensor) -> Tensor:
-        shifted = a + self.beta
+        shifted = self.shift(a)
         if self.keep:
             self.shifted = shifted
         return self.quant(shifted)
 
 
-def binary_layers(model: nn.Module) -> dict[str, BinaryLinear]:
+def binary_layers(model: nn.Module) -> dict[str, BinaryLayer]:
     """Every binary layer of `model` by its name, in the order of the network."""
-    return {name: module for name, module in model.named_modules() if isinstance(module, BinaryLinear)}
+    return {name: module for name, module in model.named_modules() if isinstance(module, BinaryLayer)}

@@ -7,12 +7,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from arbonn.model.layers import per_channel
+
 DAMPING = 0.25
 """y = QPReLU(DAMPING * (x W^T) + m1) + m2: keeps the variance of a chain near DAMPING^2 where W has 1 / sqrt(fan_in) entries."""
 
 
 class QuantizedPRelu(nn.Module):
-    """y = prelu(DAMPING * x + m1) + m2 with a slope that is a power of two: a shift. x: (N, features); m1, m2, p: (features,).
+    """y = prelu(DAMPING * x + m1) + m2 with a slope that is a power of two: a shift. x: (N, features, ...); m1, m2, p: (features,).
 
     slope_c = 2^round(p_c), p_c from -3, straight-through. In hardware all of it is part of a threshold.
     """
@@ -24,18 +26,18 @@ class QuantizedPRelu(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         power = self.p + (self.p.round() - self.p).detach()
-        return nn.functional.prelu(DAMPING * x + self.m1, 2.0**power) + self.m2
+        return nn.functional.prelu(DAMPING * x + per_channel(self.m1, x), 2.0**power) + per_channel(self.m2, x)
 
 
 class Damped(nn.Module):
-    """y = DAMPING * x + bias: the end of a norm-free chain. x: (N, features)."""
+    """y = DAMPING * x + bias: the end of a norm-free chain. x: (N, features, ...)."""
 
     def __init__(self, features: int) -> None:
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(features))
 
     def forward(self, x: Tensor) -> Tensor:
-        return DAMPING * x + self.bias
+        return DAMPING * x + per_channel(self.bias, x)
 
 
 class Sharpened:

@@ -58,13 +58,21 @@ class DataConfig(Settings):
     augment: Annotated[tuple[Augmentation, ...], Field(strict=False, min_length=1)] = ("none",)
 
 
+Sizes = Annotated[tuple[Annotated[int, Field(ge=1, le=65536)], ...], Field(strict=False)]
+
+
 class NetworkConfig(Settings):
-    """[network]: layer sizes. `binary` first and last layers are the ones that lower to hardware."""
+    """[network]: layer sizes. `binary` and `int8` first and last layers are the ones that lower to hardware."""
 
     name: str = Field("mlp", description="a network")
-    sizes: Annotated[tuple[Annotated[int, Field(ge=1, le=65536)], ...], Field(strict=False, description="features of each hidden layer")]
-    first_last: Literal["binary"] = "binary"
+    sizes: Sizes | None = Field(None, description="features of each hidden fully connected layer; by default the network's own")
+    channels: Sizes | None = Field(
+        None, description="channels of each convolution, of a resnet those of each stage; by default the network's own"
+    )
+    first_last: Literal["binary", "int8", "real"] = Field("binary", description="weights of the first and the last layer")
     block: Literal["bn", "nf"] = Field("bn", description="bn: BatchNorm before each sign; nf: no norm, a learnt activation")
+    stream_bits: int = Field(4, ge=2, le=8, description="bits of a resnet's integers between its blocks")
+    shortcut: Literal["concat", "conv"] = Field("concat", description="how a resnet's stream widens: twice the same, or by a 1x1 layer")
 
 
 class MethodConfig(Settings):
@@ -123,7 +131,9 @@ class MeasuresConfig(Settings):
     directions: PositiveInt = Field(default=20, description="random directions of `sharpness`")
     images: PositiveInt = Field(default=500, description="images of `sharpness` and `domain-flips`")
     teacher_epochs: PositiveInt = Field(default=30, description="passes of the float twin of `sigma-gap`, where the method has none")
-    seed: NonNegativeInt = Field(default=0, description="of directions, corruptions and variations: one for all runs that are compared")
+    seed: NonNegativeInt = Field(
+        default=0, description="of directions, corruptions and variations: one for all runs that are compared"
+    )
     charts: bool = Field(default=True, description="draw the log as metrics.vl.json")
 
     @field_validator("names", mode="after")

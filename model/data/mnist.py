@@ -41,8 +41,8 @@ def mnist(config: DataConfig) -> DataSet:
     content = read(path)
     verify(content, NPZ_SHA256, path, MNIST_GET)
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        parts = [grey(arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in ("train", "test")]
-    return _sets("mnist", *parts, config)
+        train, test = (grey(arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in ("train", "test"))
+    return _sets("mnist", train, test, config)
 
 
 @DATASETS.register("fashion-mnist")

@@ -40,7 +40,7 @@ def resized(data: DataSet, size: tuple[int, int]) -> DataSet:
         planes = split.codes.reshape(-1, height, width)
         done = np.empty((len(planes), *size), np.uint8)
         for number, plane in enumerate(planes):
-            done[number] = Image.fromarray(plane).resize(size[::-1], Image.Resampling.BILINEAR)
+            done[number] = np.asarray(Image.fromarray(plane).resize(size[::-1], Image.Resampling.BILINEAR))
         return replace(split, codes=done.reshape(len(split), -1))
 
     return replace(data.each(change), shape=(channels, *size))

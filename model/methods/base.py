@@ -78,7 +78,7 @@ class Method(nn.Module):
 
     def norm(self, layer: BinaryLinear) -> nn.Module:
         """The normalisation between a binary layer and the sign after it."""
-        return nn.BatchNorm1d(layer.out_features)
+        return (nn.BatchNorm2d if layer.weight.dim() == 4 else nn.BatchNorm1d)(layer.out_features)
 
     def teach(self, lessons: Lessons) -> None:
         """Called once before the first step, not after a resume: may train a teacher of its own on the training images."""

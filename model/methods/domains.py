@@ -16,10 +16,20 @@ def by_domain(x: Tensor, domains: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def domain_statistics(x: Tensor, domains: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean and biased variance of each domain present. x: (N, C), domains: (N,); index (N,), mu and var (D, C)."""
+    """Mean and biased variance of each domain present. x: (N, C, ...), domains: (N,); index (N,), mu and var (D, C)."""
     index, average = by_domain(x, domains)
-    mu = average @ x
-    return index, mu, average @ (x - mu[index]).square()
+    mu = average @ by_sample(x)
+    return index, mu, average @ by_sample((x - _like(mu[index], x)).square())
+
+
+def by_sample(x: Tensor) -> Tensor:
+    """(N, C, ...) -> (N, C): the mean over a sample's pixels."""
+    return x if x.dim() == 2 else x.flatten(2).mean(2)
+
+
+def _like(values: Tensor, x: Tensor) -> Tensor:
+    """(N or 1, C) with as many axes as x."""
+    return values.view(*values.shape, *[1] * (x.dim() - 2))
 
 
 def pooled(mu: Tensor, var: Tensor) -> tuple[Tensor, Tensor]:
@@ -28,7 +38,7 @@ def pooled(mu: Tensor, var: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class DomainNorm(nn.BatchNorm1d):
-    """BatchNorm whose batch statistics are pooled over domains and, at times, mixed between two of them. x: (N, C).
+    """BatchNorm whose batch statistics are pooled over domains and, at times, mixed between two of them. x: (N, C) or (N, C, H, W).
 
     A sample is standardised with the pooled statistics; with probability `probability` instead with mean
     m mu_d + (1 - m) mu_e and deviation m sigma_d + (1 - m) sigma_e, e another domain present, m ~ Beta(concentration,
@@ -62,7 +72,11 @@ class DomainNorm(nn.BatchNorm1d):
         mixed, m, other = self._draw(index, len(mu))
         mean = torch.where(mixed, m * mu[index] + (1 - m) * mu[other], mean)
         deviation = torch.where(mixed, m * deviation[index] + (1 - m) * deviation[other], (variance + self.eps).sqrt())
-        return (x - mean) / deviation * self.weight + self.bias
+        return (x - _like(mean, x)) / _like(deviation, x) * _like(self.weight[None], x) + _like(self.bias[None], x)
+
+    def _check_input_dim(self, x: Tensor) -> None:
+        if x.dim() not in (2, 4):
+            raise ValueError(f"expected (N, C) or (N, C, H, W), got {tuple(x.shape)}")
 
     def _draw(self, index: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
         """Per sample: whether it is mixed (N, 1), its m (N, 1), and its other domain (N,)."""
@@ -77,10 +91,11 @@ class DomainNorm(nn.BatchNorm1d):
 def firing_variance(shifted: list[Tensor], domains: Tensor, k: float) -> Tensor:
     """L_DI = mean over points and channels of Var_d( mean_{x in d} tanh(k (a + beta_c)) ), over the domains present; a scalar.
 
-    shifted: a + beta at each binarization, (N, C) each. It is 0 when every channel fires equally often in every domain.
+    shifted: a + beta at each binarization, (N, C, ...) each; of maps, a channel's rate is over all pixels.
+    It is 0 when every channel fires equally often in every domain.
     """
     rates = []
     for point in shifted:
         _, average = by_domain(point, domains)
-        rates.append((average @ torch.tanh(k * point)).var(0, unbiased=False))
+        rates.append((average @ by_sample(torch.tanh(k * point))).var(0, unbiased=False))
     return torch.cat(rates).mean()

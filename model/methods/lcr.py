@@ -101,7 +101,7 @@ class Lcr(Taught):
             self.seen = []
 
         def keep(module: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> None:
-            self.seen.append(arguments[0] + module.beta)
+            self.seen.append(module.shift(arguments[0]))
 
         hooks = [self.signs[0].register_forward_pre_hook(first), *(sign.register_forward_hook(keep) for sign in self.signs)]
         try:
@@ -113,7 +113,12 @@ class Lcr(Taught):
 
 
 def retention(f: Tensor, g: Tensor) -> Tensor:
-    """RM of two stages: maps (N, C, H, W) and (N, D, h, w) -> (N, C, D); features (N, C) and (N, D) -> (1, C, D)."""
+    """RM of two stages: maps (N, C, H, W) and (N, D, h, w) -> (N, C, D); features (N, C) and (N, D) -> (1, C, D).
+
+    Of a map before features the mean over its pixels counts.
+    """
+    if f.dim() == 4 and g.dim() == 2:
+        f = f.mean((2, 3))
     if f.dim() == 2:
         return (f.T @ g / len(f)).unsqueeze(0)
     pooled = adaptive_avg_pool2d(f, g.shape[-2:])

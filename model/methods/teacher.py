@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import ClassVar
 
 import numpy as np
@@ -46,25 +47,67 @@ class Taught(Wrapper):
 
 
 class FloatTwin(nn.Module):
-    """Linear, BatchNorm, ReLU for each hidden binary layer of a network, then Linear and BatchNorm, of the same sizes."""
+    """A network with real weights and batch norms, ReLU for each sign, zeros for padding and no quantizer; its own draws of weights."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        from arbonn.model.layers import binary_layers
-
-        layers = list(binary_layers(model).values())
-        self.linears = nn.ModuleList(nn.Linear(layer.in_features, layer.out_features, bias=False) for layer in layers)
-        self.norms = nn.ModuleList(nn.BatchNorm1d(layer.out_features) for layer in layers)
+        self.net = copy.deepcopy(model)
+        for name, module in model.named_modules():
+            twin = _twin(module)
+            if twin is not None:
+                self.net.set_submodule(name, twin)
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """(N, features) -> logits (N, classes), and each hidden stage after its ReLU."""
-        stages: list[Tensor] = []
-        for linear, norm in zip(self.linears, self.norms, strict=True):
-            x = norm(linear(x))
-            if len(stages) < len(self.linears) - 1:
-                x = x.relu()
-                stages.append(x)
-        return x, stages
+        """(N, ...) -> logits (N, classes), and each stage after its ReLU."""
+        logits = self.net(x)
+        stages = []
+        for module in self.net.modules():
+            if isinstance(module, _Stage):
+                stages.append(module.seen)
+                module.seen = None  # a kept graph would hold the step's memory
+        return logits, stages
+
+
+class _Stage(nn.Module):
+    """ReLU that keeps what it gave."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen = x.relu()
+        return self.seen
+
+
+class _Norm(nn.BatchNorm1d):
+    """BatchNorm of features or maps."""
+
+    def _check_input_dim(self, x: Tensor) -> None:
+        pass
+
+
+def _twin(module: nn.Module) -> nn.Module | None:
+    """What stands in the place of a module; None where it stays."""
+    from arbonn.model.layers import SignActivation
+    from arbonn.model.norm_free import Damped, QuantizedPRelu
+
+    if isinstance(module, nn.Linear):
+        return nn.Linear(module.in_features, module.out_features, bias=False)
+    if isinstance(module, nn.Conv2d):
+        shape = module.in_channels, module.out_channels, module.kernel_size, module.stride, module.padding
+        return nn.Conv2d(*shape, bias=False)
+    if isinstance(module, SignActivation):
+        return _Stage()
+    if isinstance(module, nn.modules.batchnorm._BatchNorm):
+        return _Norm(module.num_features)
+    if isinstance(module, QuantizedPRelu):
+        return _Norm(len(module.m1))
+    if isinstance(module, Damped):
+        return _Norm(len(module.bias))
+    if isinstance(module, nn.ConstantPad2d):
+        return nn.ConstantPad2d(module.padding, 0.0)
+    return None
 
 
 def fit(teacher: FloatTwin, lessons: Lessons, epochs: int, lr: float) -> None:

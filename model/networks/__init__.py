@@ -1,7 +1,8 @@
 """Networks that lower to hardware, one family a file: between two integer points everything is a per-channel function of one integer.
 
 A builder gets (config, shape, classes, method): the shape of a frame is (features,), or (channels, height, width) for a builder
-with `images = True`. The names of the modules become the names of the nodes in the exported file (`/fc0/MatMul`, `/sign0/Add`, ...).
+with `images = True`; `options` are the settings of [network] that it heeds beside the common ones.
+The names of the modules become the names of the nodes in the exported file (`/fc0/MatMul`, `/sign0/Add`, ...).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING
 
+from arbonn.errors import RecipeError
 from arbonn.model.recipe import NETWORKS, NetworkConfig
 
 if TYPE_CHECKING:
@@ -23,6 +25,10 @@ def build(config: NetworkConfig, image: tuple[int, int, int], classes: int, meth
     The method supplies binarizers and norms.
     """
     builder = NETWORKS.get(config.name, "network.name")
+    heeded = getattr(builder, "options", ("sizes",))
+    for option in {"sizes", "channels", "stream_bits", "shortcut"} - set(heeded):
+        if getattr(config, option) != NetworkConfig.model_fields[option].default:
+            raise RecipeError(f"network.{option}", found=f"`{config.name}` has none", allowed=", ".join(heeded), fix=f"leave {option} out")
     if takes_images(config):
         return builder(config, image, classes, method)
     return builder(config, prod(image), classes, method)
