@@ -20,7 +20,7 @@ from arbonn.flows.lowering.chain import Chain
 from arbonn.flows.lowering.flow import Flow, held
 from arbonn.flows.lowering.joins import Concatenation, Selection, Sum
 from arbonn.flows.lowering.linear import Linear
-from arbonn.flows.lowering.logits import WIDEST, integer_logits, keeps_order
+from arbonn.flows.lowering.logits import EXACT, WIDEST, integer_logits, keeps_order
 from arbonn.flows.lowering.network import Network
 from arbonn.flows.lowering.points import Layer, Point
 from arbonn.flows.lowering.segments import Segments
@@ -209,7 +209,8 @@ class _Builder:
         if keeps_order(values, np.broadcast_to(flow.levels[:, None], values.shape), reached):
             self.scale = "accumulator"
         else:
-            logits = integer_logits(values, reached, where, self.widest)
+            exact = EXACT in region.network.metadata.items()
+            logits = integer_logits(values, reached, where, self.widest, exact=exact)
             every = np.arange(flow.levels[0], flow.levels[-1] + 1)
             kind = smallest(int(logits.integers.min()), int(logits.integers.max()))
             chain.lookup(logits.integers[held(every, flow.levels)], kind, int(every[0]), tuple(n.name for n in region.nodes))

@@ -14,6 +14,7 @@ from arbonn.errors import LoweringError
 from arbonn.hw.datatypes import Integers
 
 WIDEST = 24  # bits of a logit in fixed point
+EXACT = "arbonn.logits", "integers"  # the entry of a file's metadata that asks for `exact`
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,14 +25,21 @@ class Logits:
     fraction: int | None
 
 
-def integer_logits(values: NDArray[np.float32], reachable: NDArray[np.bool_], where: str, widest: int = WIDEST) -> Logits:
-    """Fixed point with the fewest fraction bits that keep the order of every reachable pair; ranks where `widest` bits do not."""
+def integer_logits(
+    values: NDArray[np.float32], reachable: NDArray[np.bool_], where: str, widest: int = WIDEST, *, exact: bool = False
+) -> Logits:
+    """Fixed point with the fewest fraction bits that keep the order of every reachable pair; ranks where `widest` bits do not.
+
+    exact  integers stay what they are, also where fewer bits would do: the file says that these are a lowered network's.
+    """
     seen = values[reachable].astype(np.float64)
     if not np.isfinite(seen).all():
         raise LoweringError(where, found="logits that are not finite", allowed="finite logits for every input")
-    held = np.where(reachable, values, seen[0]).astype(np.float64)  # what is never reached must not overflow
+    held = np.where(np.isfinite(values), values, seen[0]).astype(np.float64).clip(seen.min(), seen.max())  # what is never reached
     largest = float(np.abs(seen).max())
     whole = int(np.floor(np.log2(largest))) + 1 if largest else 1  # |value| < 2^whole
+    if exact and whole <= widest and np.array_equal(np.rint(seen), seen):
+        return Logits(np.rint(held).astype(np.int64), 0)
     for fraction in range(-whole, widest - whole):
         integers = np.rint(np.ldexp(held, fraction)).astype(np.int64)
         if keeps_order(values, integers, reachable):
