@@ -13,7 +13,7 @@ from arbonn.errors import CheckError
 from arbonn.flows.folding import Folding, apply_folding, unbuffered
 from arbonn.hw.graph import DataflowGraph, Node, Ports
 from arbonn.hw.units.mvau import MVAU
-from arbonn.sim.timing import figures, predict
+from arbonn.sim import timing
 
 CUT_EVERY = 4  # MVAUs between FIFOs that cut the ready chain: a chain of 16 MVAUs runs at 145 MHz on an HX8K so, at 70 MHz without
 CUT_DEPTH = 2  # the smallest FIFO that passes a word in every cycle
@@ -37,7 +37,7 @@ def interval(graph: DataflowGraph) -> Fraction | None:
     """Cycles between frames in steady state, from the timing engine; None for a graph that deadlocks."""
     frames = 8 + 2 * len(graph.nodes)  # every unit may hold a frame or two before the pipeline is full
     try:
-        return figures(graph, predict(graph, frames)).interval
+        return timing.interval(graph, frames)
     except CheckError:
         return None
 

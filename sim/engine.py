@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from arbonn.hw.datatypes import Integers
 
 NEVER = 1 << 60  # no counter and no cycle reaches it
+KEPT = 32  # states at the ends of the last frames
 
 
 @njit(cache=True)
@@ -28,12 +29,13 @@ def calm_steps(schedules: Integers, marks: Integers) -> Integers:
 def step_all(
     schedules: Integers, takes: Integers, gives: Integers, needs: Integers, adds: Integers, marks: Integers, amounts: Integers,
     counters: Integers, buffers: Integers, inputs: Integers, outputs: Integers, patterns: NDArray[np.bool_], starts: Integers,
-    totals: Integers, offsets: Integers, limit: int,
+    totals: Integers, offsets: Integers, limit: int, period: Integers,
 ) -> tuple[Integers, Integers, int, Integers, Integers, Integers]:  # fmt: skip
     """Steps every schedule and buffer until all transfers are done, nothing can move any more, or `limit` cycles have passed.
 
     Returns transfers seen a stream, their cycles (at `offsets`), the cycles run, and of the last one: valid + 2 ready of each stream, the
-    step of each schedule, the counters.
+    step of each schedule, the counters. `period` = (stream, its transfers a frame, 0, 0), stream -1 for none: ends as soon as the state at
+    the end of a frame on that stream is one that was there before, and says (…, frames between the two, cycles between them).
     """
     streams, units = len(totals), len(schedules)
     record = np.zeros(offsets[streams], np.int64)
@@ -50,6 +52,8 @@ def step_all(
     last_stall = 0  # from here on every end lets everything go
     for k in range(len(starts) - 1):
         last_stall = max(last_stall, starts[k + 1] - starts[k])
+    kept = np.zeros((KEPT, units + len(stages) + len(counters) + len(buffers) + len(inputs)), np.int64)
+    at, frames = np.zeros(KEPT, np.int64), 0
     t = 0
     while left > 0 and t < limit:
         all_go = True
@@ -121,6 +125,24 @@ def step_all(
             counters[c] += change[c]
             change[c] = 0
         t += 1
+        end = period[0]
+        if end >= 0 and record[offsets[end] + seen[end] - 1] == t - 1 and seen[end] > 0 and seen[end] % period[1] == 0:
+            more = True
+            for k in range(len(inputs)):
+                more &= seen[inputs[k]] < totals[inputs[k]]
+            state = kept[frames % KEPT]
+            position = 0
+            for part in (step, stages, counters, filled):
+                state[position : position + len(part)] = part
+                position += len(part)
+            for k in range(len(inputs)):
+                state[position + k] = pending[k]
+            at[frames % KEPT] = t
+            for earlier in range(max(0, frames - KEPT + 1), frames):
+                if more and (kept[earlier % KEPT] == state).all():
+                    period[2], period[3] = frames - earlier, t - at[earlier % KEPT]
+                    left = 0
+            frames += 1
         if not changed and not busy and all_go:
             break
         if changed and not busy and t > last_stall:  # the cycle that has just passed was not stalled either

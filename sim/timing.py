@@ -71,11 +71,14 @@ def _deadlock(graph: DataflowGraph, cycles: int, done: str, state: State) -> Che
     )  # fmt: skip
 
 
-def step(graph: DataflowGraph, totals: Mapping[str, int], stalls: Stalls | None, limit: int) -> tuple[Trace, State]:
+def step(
+    graph: DataflowGraph, totals: Mapping[str, int], stalls: Stalls | None, limit: int, period: Integers | None = None
+) -> tuple[Trace, State]:
     """Runs until every stream has had its total of transfers, nothing can move any more, or `limit` cycles have passed.
 
-    Returns what was seen, and the state of the last cycle.
+    Returns what was seen, and the state of the last cycle. `period` as in `step_all`; it is written to.
     """
+    period = np.array([-1, 0, 0, 0]) if period is None else period
     number = {s.id: k for k, s in enumerate(graph.streams)}
     tables = _flatten(graph, number)
     counts = np.array([totals[s.id] for s in graph.streams], np.int64)
@@ -87,7 +90,7 @@ def step(graph: DataflowGraph, totals: Mapping[str, int], stalls: Stalls | None,
         _array(tables.schedules, 11), _array(tables.takes), _array(tables.gives), _array(tables.needs, 3), _array(tables.adds, 2),
         _joined(tables.marks), _joined(tables.amounts), _array(tables.counters), _array(tables.buffers, 3),
         _array([number[s.id] for s in graph.inputs]), _array([number[s.id] for s in graph.outputs]),
-        np.concatenate([*patterns, np.ones(0, np.bool_)]), starts, counts, offsets, limit,
+        np.concatenate([*patterns, np.ones(0, np.bool_)]), starts, counts, offsets, limit, period,
     )  # fmt: skip
     transfers = {s.id: record[offsets[k] : offsets[k] + seen[k]] for k, s in enumerate(graph.streams)}
     valid, ready = ({s.id: bool(flags[k] & bit) for k, s in enumerate(graph.streams)} for bit in (1, 2))
@@ -170,6 +173,18 @@ def figures(graph: DataflowGraph, trace: Trace) -> Figures:
     gaps = np.diff(ends)
     latency = int(ends[0]) - first_in
     return Figures(first_out - first_in, latency, _steady(gaps[len(gaps) // 2 :]) if len(gaps) else Fraction(latency))
+
+
+def interval(graph: DataflowGraph, frames: int) -> Fraction:
+    """Cycles between frames in steady state, from a source that is always full.
+
+    Exact, and quick: an engine without stalls whose whole state comes back at the end of a frame repeats itself for ever, so it is stepped
+    only until then. If that does not happen within `frames`, what `figures` says of so many. Raises CheckError on deadlock.
+    """
+    end = graph.outputs[-1]
+    period = np.array([[s.id for s in graph.streams].index(end.id), end.transfers, 0, 0])
+    step(graph, {s.id: frames * s.transfers for s in graph.streams}, None, NEVER, period)
+    return Fraction(int(period[3]), int(period[2])) if period[2] else figures(graph, predict(graph, frames)).interval
 
 
 def _steady(gaps: Integers) -> Fraction:

@@ -16,9 +16,11 @@ from arbonn.hw.graph import DataflowGraph, Endpoint, Node, Stream
 from arbonn.hw.units.dwc import DWC
 from arbonn.hw.units.fifo import FIFO
 from arbonn.hw.units.mvau import MVAU
-from arbonn.sim.timing import figures, predict
+from arbonn.sim.timing import figures, interval, predict
 from arbonn.sim.trace import Stalls
 from tests.networks import small_network
+from tests.strategies import chains
+from tests.strategies_images import blocks
 
 BIT = datatype("BINARY")
 
@@ -111,3 +113,9 @@ def test_the_interval_is_over_one_period(gaps: list[int], interval: Fraction) ->
 
     ends = np.cumsum([3, *gaps])
     assert figures(graph, Trace({"x": np.zeros(1, np.int64), "y": ends}, 100)).interval == interval
+
+
+@given(graph=chains() | blocks())
+def test_the_interval_at_which_the_state_comes_back_is_that_of_many_frames(graph: DataflowGraph) -> None:
+    frames = 8 + 2 * len(graph.nodes)
+    assert interval(graph, frames) == figures(graph, predict(graph, 4 * frames)).interval
