@@ -11,6 +11,7 @@ from pathlib import Path
 from arbonn.errors import ArbonnError, InputError
 from arbonn.files import write_text
 from arbonn.flows.doctor import version_of
+from arbonn.flows.explore.found import ExploreResult, FoundPoint
 from arbonn.flows.explore.front import Vector, front_of, hypervolume
 from arbonn.flows.explore.jobs import Jobs, jobs
 from arbonn.flows.explore.metrics import METRICS, RUNGS, Rung
@@ -18,7 +19,6 @@ from arbonn.flows.explore.point import Measured, measure, point_folder
 from arbonn.flows.explore.space import Point, Space, load_space
 from arbonn.flows.explore.study import Sampler, Study, key_of, open_study, owned
 from arbonn.flows.progress import Report, silent
-from arbonn.flows.results import ExploreResult, FoundPoint
 from arbonn.flows.store import Store
 
 FOUND = "explore.json"
