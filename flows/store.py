@@ -47,6 +47,7 @@ HOUSE = {
     "compare",
     "doctor.py",
     "explain.py",
+    "explore",
     "explain_page.py",
     "export.py",
     "graph_page.py",
