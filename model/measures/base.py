@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from arbonn.model.data import DataSet
-from arbonn.model.layers import BinaryLinear, binary_layers
+from arbonn.model.layers import BinaryLayer, binary_layers
 from arbonn.model.methods.base import Method
 from arbonn.model.recipe import MEASURES, MeasuresConfig, TrainRecipe
 
@@ -25,7 +25,7 @@ class Scene:
     data: DataSet
     recipe: TrainRecipe
     device: torch.device
-    layers: dict[str, BinaryLinear] = field(init=False)
+    layers: dict[str, BinaryLayer] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", binary_layers(self.network))

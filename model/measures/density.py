@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from arbonn.model.layers import BinaryLinear
+from arbonn.model.layers import BinaryLayer
 from arbonn.model.measures.base import Measure, register_measure
 from arbonn.model.methods.binarizers import l1
 from arbonn.model.methods.density import rank, sparse_in_weights
@@ -42,7 +42,7 @@ def chance_overlap(channels: int, tau: float) -> float:
     return share * (1 - share)
 
 
-def correlation(layer: BinaryLinear) -> Tensor:
+def correlation(layer: BinaryLayer) -> Tensor:
     """Spearman's rank correlation of mean |w_c| and A_c over the channels of a layer, a scalar; 0 for a single channel."""
     one, other = (rank(values).double() for values in (l1(layer.weight.detach()), 1 / layer.binarizer.alpha.detach().abs()))
     one, other = one - one.mean(), other - other.mean()

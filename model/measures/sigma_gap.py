@@ -32,7 +32,7 @@ class SigmaGap(Measure):
         if len(signs) < 2:
             return {}
         seen: list[Tensor] = []
-        hooks = [sign.register_forward_hook(lambda sign, given, out: seen.append(hardtanh(given[0] + sign.beta))) for sign in signs]
+        hooks = [sign.register_forward_hook(lambda sign, given, out: seen.append(hardtanh(sign.shift(given[0])))) for sign in signs]
         images = inputs(self.scene, self.scene.data.test.codes[:IMAGES])
         try:
             with torch.no_grad():

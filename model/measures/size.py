@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from arbonn.model.layers import BinaryLinear
+from arbonn.model.layers import BinaryLayer
 from arbonn.model.measures.base import Measure, register_measure
 from arbonn.model.measures.images import inputs
 
@@ -29,7 +29,7 @@ class Size(Measure):
         octets += 4 * sum(value.numel() for value in others if id(value) not in latent)
         counts = {"binary_ops": 0, "multi_bit_ops": 0}
 
-        def count(layer: BinaryLinear, given: tuple[Tensor, ...], out: Tensor) -> None:
+        def count(layer: BinaryLayer, given: tuple[Tensor, ...], out: Tensor) -> None:
             kind = "binary_ops" if bool((given[0].abs() == 1).all()) else "multi_bit_ops"
             counts[kind] += layer.weight.numel() * out[0].numel() // len(layer.weight)
 

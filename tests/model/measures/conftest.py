@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from arbonn.model import data as datasets
+from arbonn.model.batches import load
 from arbonn.model.measures.base import Scene
 from arbonn.model.train import build
 
@@ -20,7 +20,7 @@ def scene(recipe) -> Callable[..., Scene]:
     def make(**sections: Any) -> Scene:
         wanted = recipe(**sections)
         torch.manual_seed(wanted.seed)
-        data = datasets.load(wanted.data)
+        data = load(wanted)
         method, network = build(wanted, data)
         return Scene(network.eval(), method, data, wanted, torch.device("cpu"))
 

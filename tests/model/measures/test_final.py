@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from arbonn.model.measures.base import Measures
 from arbonn.model.measures.corruption import Corruption
 from arbonn.model.measures.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from arbonn.model.measures.domain_flips import DomainFlips
@@ -13,6 +14,7 @@ from arbonn.model.measures.images import error, shown_bits
 from arbonn.model.measures.sharpness import Sharpness
 from arbonn.model.measures.sigma_gap import SigmaGap
 from arbonn.model.measures.size import Size
+from arbonn.model.recipe import MEASURES
 
 
 def test_the_ascent_rises_more_than_any_random_direction_and_leaves_no_trace(scene):
@@ -98,3 +100,23 @@ def test_size_counted_by_hand(scene):
         "multi_bit_ops": 64 * 24,
         "ops": 64 * 24 + (24 * 16 + 16 * 10) / 64,
     }
+
+
+def test_every_measure_works_on_convolutions(scene):
+    here = scene(
+        network={"name": "cnn", "channels": [4, 6], "sizes": [5]}, method={"name": "irnet"},
+        data={"name": "digits", "test": 30, "augment": ["none", "shift"]},
+        measures={"images": 30, "teacher_epochs": 1, "directions": 2, "names": sorted(MEASURES.names())},
+    )  # fmt: skip
+    measures = Measures(here)
+    measures.update()
+    assert {name.partition("/")[0] for name in measures.epoch()} >= {"flip_rate", "dead_filters", "sparse_gradient"}
+    found = measures.final()
+    assert found["sigma_gap"] > 0
+    assert 0 < found["domain_flips"] < 1
+    assert 0 < found["corruption_error"] <= 1
+    assert found["sharpness_0.3"] > 0
+    layers = list(here.layers.values())
+    # Maps of 8x8 in front of the first maximum over 2x2, of 4x4 in front of the second.
+    assert found["multi_bit_ops"] == layers[0].weight.numel() * 64
+    assert found["binary_ops"] == layers[1].weight.numel() * 16 + sum(layer.weight.numel() for layer in layers[2:])
