@@ -22,18 +22,18 @@ with warnings.catch_warnings():
     from brevitas.proxy import ActQuantProxyFromInjector, WeightQuantProxyFromInjector
 
 
-class _Quantizer(nn.Module):
+class Quantizer(nn.Module):
     """A Brevitas `tensor_quant`: returns (value, scale, zero_point, bit_width)."""
 
-    def __init__(self) -> None:
+    def __init__(self, bits: int = 1) -> None:
         super().__init__()
         # Not in the state_dict: they are constants of the format, not of the network.
         self.register_buffer("zero_point", torch.tensor(0.0), persistent=False)
-        self.register_buffer("bit_width", torch.tensor(1.0), persistent=False)
+        self.register_buffer("bit_width", torch.tensor(float(bits)), persistent=False)
         self.register_buffer("one", torch.tensor(1.0), persistent=False)
 
 
-class WeightQuantizer(_Quantizer):
+class WeightQuantizer(Quantizer):
     """W = binarizer(w), with a place to record dL/dW and to move W by a perturbation that `sign` cannot swallow.
 
     `perturbation` (same shape as W, or None) is added to W; while `record` is set, dL/dW of the passes since is summed in `grad`.
@@ -62,7 +62,7 @@ class WeightQuantizer(_Quantizer):
         self.grad = grad.detach().clone() if self.grad is None else self.grad + grad.detach()
 
 
-class ActivationQuantizer(_Quantizer):
+class ActivationQuantizer(Quantizer):
     """b = surrogate(a) with scale 1."""
 
     def __init__(self, surrogate: Callable[[Tensor], Tensor]) -> None:
@@ -73,18 +73,19 @@ class ActivationQuantizer(_Quantizer):
         return self.surrogate(x), self.one, self.zero_point, self.bit_width
 
 
-def _injector(proxy: type, quantizer: nn.Module) -> type:
+def injector(proxy: type, quantizer: nn.Module, narrow: bool = True) -> type:
+    """What Brevitas builds a quantized layer from, around a `tensor_quant` of ours."""
     # An instance, not a class: Brevitas builds `tensor_quant` anew whenever a state_dict is loaded, and a class would then
     # leave the optimizer with parameters that the network no longer uses.
     return type(
-        "BipolarQuant",
+        "Quantizer",
         (ExtendedInjector,),
         {
             "proxy_class": proxy,
             "tensor_quant": quantizer,
             "signed": True,
-            "narrow_range": True,
-            "rounding_mode": "ROUND",
+            "narrow_range": narrow,
+            "float_to_int_impl_type": "ROUND",
         },
     )
 
@@ -122,7 +123,7 @@ class BinaryLinear(BinaryLayer, QuantLinear):
 
     def __init__(self, in_features: int, out_features: int, binarizer: Callable[[BinaryLayer], Binarizer]) -> None:
         quantizer = WeightQuantizer()
-        super().__init__(in_features, out_features, bias=False, weight_quant=_injector(WeightQuantProxyFromInjector, quantizer))
+        super().__init__(in_features, out_features, bias=False, weight_quant=injector(WeightQuantProxyFromInjector, quantizer))
         quantizer.binarizer = binarizer(self)
 
 
@@ -149,7 +150,7 @@ class BinaryConv2d(BinaryLayer, QuantConv2d):
             stride=stride,
             padding=padding,
             bias=False,
-            weight_quant=_injector(WeightQuantProxyFromInjector, quantizer),
+            weight_quant=injector(WeightQuantProxyFromInjector, quantizer),
         )
         self.out_features = out_channels
         quantizer.binarizer = binarizer(self)
@@ -170,7 +171,7 @@ class SignActivation(nn.Module):
     def __init__(self, features: int, surrogate: Callable[[Tensor], Tensor] = BiRealSign.apply) -> None:
         super().__init__()
         self.beta = nn.Parameter(torch.zeros(features))
-        self.quant = QuantIdentity(act_quant=_injector(ActQuantProxyFromInjector, ActivationQuantizer(surrogate)))
+        self.quant = QuantIdentity(act_quant=injector(ActQuantProxyFromInjector, ActivationQuantizer(surrogate)))
         self.keep = False
         self.shifted: Tensor | None = None
 

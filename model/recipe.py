@@ -131,9 +131,7 @@ class MeasuresConfig(Settings):
     directions: PositiveInt = Field(default=20, description="random directions of `sharpness`")
     images: PositiveInt = Field(default=500, description="images of `sharpness` and `domain-flips`")
     teacher_epochs: PositiveInt = Field(default=30, description="passes of the float twin of `sigma-gap`, where the method has none")
-    seed: NonNegativeInt = Field(
-        default=0, description="of directions, corruptions and variations: one for all runs that are compared"
-    )
+    seed: NonNegativeInt = Field(default=0, description="of directions, corruptions and variations: one for all runs that are compared")
     charts: bool = Field(default=True, description="draw the log as metrics.vl.json")
 
     @field_validator("names", mode="after")

@@ -91,6 +91,7 @@ def _twin(module: nn.Module) -> nn.Module | None:
     """What stands in the place of a module; None where it stays."""
     from arbonn.model.layers import SignActivation
     from arbonn.model.norm_free import Damped, QuantizedPRelu
+    from arbonn.model.residual import RPRelu, Stream
 
     if isinstance(module, nn.Linear):
         return nn.Linear(module.in_features, module.out_features, bias=False)
@@ -105,6 +106,8 @@ def _twin(module: nn.Module) -> nn.Module | None:
         return _Norm(len(module.m1))
     if isinstance(module, Damped):
         return _Norm(len(module.bias))
+    if isinstance(module, Stream | RPRelu):
+        return nn.Identity()
     if isinstance(module, nn.ConstantPad2d):
         return nn.ConstantPad2d(module.padding, 0.0)
     return None

@@ -40,10 +40,32 @@ def test_every_method_trains_convolutions(recipe, tmp_path, name):
     assert found.verification.integers > 30 * 4 * 16
 
 
+@pytest.mark.parametrize("name", ["arbonn", "lcr(irnet)"])
+def test_methods_train_residual_networks(recipe, tmp_path, name):
+    small = recipe(
+        method=WRAPPED.get(name, {"name": name}),
+        train={"epochs": 2, "select": "last"},
+        network={"name": "resnet8", "channels": [2, 4]},
+        data={**FEW, "limit": 128},
+        measures={"names": ["flips"], "charts": False},
+    )
+    outcome = train(small, tmp_path)
+    found = lower(outcome.model, LowerOptions(samples=np.load(outcome.test_codes)[:20].astype(np.int64)))
+    assert not found.verification.mismatches
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("edge", ["binary", "int8"])
-def test_rtl_equals_the_models_of_a_trained_convolutional_network(recipe, tmp_path, edge):
-    small = recipe(train={"epochs": 2}, network={"name": "cnn", "channels": [2, 3], "first_last": edge}, data={**FEW, "size": [6, 6]})
+@pytest.mark.parametrize(
+    "network",
+    [
+        {"name": "cnn", "channels": [2, 3]},
+        {"name": "cnn", "channels": [2, 3], "first_last": "int8"},
+        {"name": "resnet8", "channels": [2, 4], "stream_bits": 3},
+        {"name": "resnet8", "channels": [2], "stream_bits": 3, "shortcut": "conv"},
+    ],
+)
+def test_rtl_equals_the_models_of_a_trained_network(recipe, tmp_path, network):
+    small = recipe(train={"epochs": 2}, network=network, data={**FEW, "size": [6, 6]})
     outcome = train(small, tmp_path / "train")
     codes = np.load(outcome.test_codes)[:3].astype(np.int64)
     found = lower(outcome.model, LowerOptions(samples=codes))

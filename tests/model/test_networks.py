@@ -17,6 +17,7 @@ from arbonn.model.data import DataSet
 from arbonn.model.export import export
 from arbonn.model.layers import BinaryConv2d, BinaryLinear, SignActivation, binary_layers
 from arbonn.model.recipe import METHODS, NETWORKS, NetworkConfig
+from arbonn.model.residual import RPRelu, Stream
 from arbonn.model.train import build
 from arbonn.sim import fast
 
@@ -28,6 +29,9 @@ SMALL = {
     "cnn": {"channels": [4, 6]},
     "cnv": {"channels": [4, 4], "sizes": [8]},
     "vgg-small": {"channels": [4, 4, 6, 6], "sizes": [12]},
+    "resnet8": {"channels": [4, 8]},
+    "resnet18": {"channels": [2]},
+    "resnet20": {"channels": [2]},
 }
 """Every network at a size for 8x8 images."""
 
@@ -41,13 +45,16 @@ def statistics(network: nn.Module, data: DataSet) -> nn.Module:
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.weight.data.normal_()  # falling channels too
             module.bias.data.normal_(0, 0.3)
+        if isinstance(module, RPRelu):
+            for parameter in module.parameters():
+                parameter.data.normal_(0, 0.4)
     with torch.no_grad():
         for batch in inputs.split(64)[:8]:
             network.train()(batch)
     return network.eval()
 
 
-def lowered(network: nn.Module, data: DataSet, recipe, folder: Path, samples: int = 40) -> Lowered:
+def lowered(network: nn.Module, data: DataSet, recipe, folder: Path, samples: int = 20) -> Lowered:
     export(network, folder / "model.onnx", recipe, data.contract, data.frame)
     return lower(folder / "model.onnx", LowerOptions(samples=data.test.codes[:samples].astype(np.int64)))
 
@@ -70,10 +77,16 @@ def agree(found: Lowered, network: nn.Module, data: DataSet) -> None:
     assert decided.mean() > 0.95
 
 
-@pytest.mark.parametrize("edge", ["binary", "int8"])
-@pytest.mark.parametrize("name", SMALL)
-def test_every_network_lowers_to_what_torch_computes(recipe, tmp_path, name, edge):
-    wanted = recipe(network={"name": name, "first_last": edge, **SMALL[name]})
+CASES = {
+    **SMALL,
+    "cnn, 8-bit edges": {"channels": [4, 6], "first_last": "int8"},
+    "resnet8, 1x1 shortcuts": {"channels": [4, 6], "shortcut": "conv", "stream_bits": 3},
+}
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, marks=[pytest.mark.slow] * (case == "resnet20")) for case in CASES])
+def test_every_network_lowers_to_what_torch_computes(recipe, tmp_path, case):
+    wanted = recipe(network={"name": case.split(",")[0], **CASES[case]})
     data = load(wanted)
     _, network = build(wanted, data)
     found = lowered(statistics(network, data), data, wanted, tmp_path)
@@ -105,6 +118,11 @@ def test_the_sizes_are_the_published_ones(method):
     assert binary("lfc", mnist) == [(1024, 784), (1024, 1024), (1024, 1024), (10, 1024)]
     assert binary("cnv", cifar) == [(64, 3), (64, 64), (128, 64), (128, 128), (256, 128), (256, 256), (512, 256), (512, 512), (10, 512)]
     assert binary("vgg-small", cifar) == [(128, 3), (128, 128), (256, 128), (256, 256), (512, 256), (512, 512), (10, 8192)]
+    r20 = binary("resnet20", cifar)
+    assert (len(r20), r20[0], r20[7:9], r20[-2:]) == (20, (16, 3), [(32, 16), (32, 32)], [(64, 64), (10, 64)])
+    r18 = binary("resnet18", cifar)
+    assert (len(r18), r18[0], r18[-2:]) == (18, (64, 3), [(512, 512), (10, 512)])
+    assert len(binary("resnet8", cifar)) == 8
     assert binary("cnn", mnist) == [(32, 1), (64, 32), (64, 64), (10, 576)]
 
 
@@ -157,6 +175,35 @@ def test_images_that_are_too_small(recipe):
     )
 
 
+def test_a_shortcut_s_branches_are_on_one_grid_of_few_bits(recipe):
+    wanted = recipe(network={"name": "resnet8", "channels": [4, 8], "stream_bits": 3})
+    data = load(wanted)
+    _, network = build(wanted, data)
+    statistics(network, data)
+    seen = []
+    for module in network.modules():
+        if isinstance(module, Stream):
+            module.register_forward_hook(lambda module, args, output: seen.append(output))
+    network(torch.from_numpy(data.to_float(data.test.codes[:20])))
+    assert len(seen) == 10, "the first, two for each of four blocks, and one of the shortcut that widens"
+    for output in seen:
+        assert torch.equal(output * 2, (output * 2).round())
+        assert (output.min() >= -2, output.max() <= 1.5) == (True, True)
+    assert len(torch.cat([output.flatten() for output in seen]).unique()) == 8
+
+
+def test_an_image_that_a_resnet_cannot_halve(recipe):
+    wanted = recipe(network={"name": "resnet8", "channels": [2, 4]}, data={"name": "digits", "size": [8, 6]})
+    build(wanted, load(wanted))
+    wanted = recipe(network={"name": "resnet8", "channels": [2, 4, 8]}, data={"name": "digits", "size": [8, 6]})
+    with pytest.raises(DataError) as caught:
+        build(wanted, load(wanted))
+    assert str(caught.value) == (
+        "DataError: network.name: resnet8: images of 8x6, 4x3 in stage 2, which cannot be halved\n"
+        "  allowed  sides that are multiples of 4\n  fix      set data.size"
+    )
+
+
 @pytest.mark.parametrize(
     ("network", "text"),
     [
@@ -165,6 +212,15 @@ def test_images_that_are_too_small(recipe):
         ({"name": "tfc", "channels": [3]}, "network.channels: `tfc` has none\n  allowed  sizes\n  fix      leave channels out"),
         ({"name": "cnn", "stream_bits": 3},
          "network.stream_bits: `cnn` has none\n  allowed  sizes, channels\n  fix      leave stream_bits out"),
+        (
+            {"name": "resnet8", "channels": [4, 6]},
+            "network.channels: 6 channels behind 4\n  allowed  twice as many in each stage, as a concatenation of two gives\n"
+            '  fix      shortcut = "conv" takes any number',
+        ),
+        (
+            {"name": "resnet8", "block": "nf"},
+            'network.block: `resnet8` has no norm-free form\n  allowed  bn\n  fix      block = "bn"',
+        ),
     ],
 )  # fmt: skip
 def test_settings_that_a_network_lacks_or_does_not_have(recipe, network, text):
