@@ -69,6 +69,8 @@ def _kept(work: Work, kind: type[R], make: Callable[[Path], R], common: Common, 
 
 def train(recipe: Recipe | Path, common: Common = Common()) -> TrainResult:
     """Trains the network of a recipe and exports it; a killed training goes on from its last checkpoint."""
+    from arbonn.model.data import inputs
+
     wanted = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
 
     def make(folder: Path) -> TrainResult:
@@ -85,7 +87,7 @@ def train(recipe: Recipe | Path, common: Common = Common()) -> TrainResult:
 
     tools = ("torch", "brevitas", "numpy", "onnx", "onnxscript", "lightning-fabric", "scikit-learn")
     # Not this file: the folder is decided by model/ alone, and training is the dearest stage to repeat.
-    work = Work("train", {}, wanted.training(), {t: version_of(t) for t in tools}, ("model", *COMMON), resumable=True)
+    work = Work("train", inputs(wanted.data), wanted.training(), {t: version_of(t) for t in tools}, ("model", *COMMON), resumable=True)
     return _kept(work, TrainResult, make, common, "train", ("model.onnx", IMAGES, LABELS))
 
 

@@ -12,7 +12,7 @@ from arbonn.model.data.pictures import resized
 from arbonn.model.data.splits import drawn, stratified
 from arbonn.model.recipe import DATASETS, DataConfig
 
-__all__ = ["AUGMENTATIONS", "Codes", "DataSet", "Ints", "Split", "augment", "load", "stratified", "uniform"]
+__all__ = ["AUGMENTATIONS", "Codes", "DataSet", "Ints", "Split", "augment", "inputs", "load", "stratified", "uniform"]
 
 
 def load(config: DataConfig) -> DataSet:
@@ -25,6 +25,12 @@ def load(config: DataConfig) -> DataSet:
         data = DataSet(**{**vars(data), "train": limited})
     _check(data)
     return data
+
+
+def inputs(config: DataConfig) -> dict[str, str]:
+    """What a result depends on beside the recipe: a digest of the files, for a set whose files no checksum is known of."""
+    fingerprint = getattr(DATASETS.get(config.name, "data.name"), "fingerprint", None)
+    return {"data": fingerprint(config)} if fingerprint is not None else {}
 
 
 def _check(data: DataSet) -> None:

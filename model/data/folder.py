@@ -51,6 +51,9 @@ def fingerprint(config: DataConfig) -> str:
     return digest.hexdigest()
 
 
+folder.fingerprint = fingerprint
+
+
 def _root(config: DataConfig) -> Path:
     if config.root is None:
         raise DataError("data.root", found="nothing", allowed=f"a folder of pictures: {LAYOUT}", fix="set data.root")

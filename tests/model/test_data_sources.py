@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from arbonn.errors import DataError
-from arbonn.model.data import cifar, folder, load, mnist, semeion
+from arbonn.model.data import cifar, folder, inputs, load, mnist, semeion
 from arbonn.model.recipe import DataConfig
 
 
@@ -62,6 +62,14 @@ def test_semeion_as_uci_writes_it(given, tmp_path):
     assert refusal(DataConfig(name="semeion", root=str(tmp_path)), tmp_path).endswith(
         f"  allowed  sha256 {semeion.PIXELS_SHA256}\n  fix      {semeion.GET}"
     )
+
+
+def test_fashion_mnist_as_debian_has_it():
+    if not (Path(mnist.DEBIAN) / "fashion-mnist").is_dir():
+        pytest.skip("dataset-fashion-mnist is not installed")
+    data = load(DataConfig(name="fashion-mnist", val=1000))
+    assert [len(split) for split in (data.train, data.val, data.test)] == [59_000, 1_000, 10_000]
+    assert data.test.labels[:10].tolist() == [9, 2, 1, 1, 6, 1, 4, 6, 5, 7]
 
 
 def idx(array: np.ndarray) -> bytes:
@@ -254,5 +262,7 @@ def test_the_fingerprint_sees_every_picture(pictures):
     before = folder.fingerprint(config(pictures))
     (pictures / "notes.txt").write_text("changed")
     assert folder.fingerprint(config(pictures)) == before
+    assert inputs(config(pictures)) == {"data": before}
     picture(pictures / "bee" / "5.png", 77)
-    assert folder.fingerprint(config(pictures)) != before
+    assert inputs(config(pictures)) != {"data": before}
+    assert inputs(DataConfig(name="digits")) == {}
