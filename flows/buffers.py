@@ -6,7 +6,8 @@ that long. With the right one the graph's interval is its busiest unit's cycles,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 from arbonn.errors import CheckError
@@ -33,9 +34,9 @@ def busy_cycles(graph: DataflowGraph) -> dict[str, int]:
     return {node.id: busy(node, graph.ports(node)) for node in graph.nodes}
 
 
-def interval(graph: DataflowGraph) -> Fraction | None:
+def interval(graph: DataflowGraph, frames: int = 0) -> Fraction | None:
     """Cycles between frames in steady state, from the timing engine; None for a graph that deadlocks."""
-    frames = 8 + 2 * len(graph.nodes)  # every unit may hold a frame or two before the pipeline is full
+    frames = frames or 8 + 2 * len(graph.nodes)  # every unit may hold a frame or two before the pipeline is full
     try:
         return timing.interval(graph, frames)
     except CheckError:
@@ -43,42 +44,135 @@ def interval(graph: DataflowGraph) -> Fraction | None:
 
 
 def size_buffers(graph: DataflowGraph, folding: Folding) -> DataflowGraph:
-    """The graph folded, with a FIFO on every stream that needs one for the full rate (saturated source, sink always ready).
+    """The graph folded, with a FIFO on every stream that needs one for the rate of its busiest unit (saturated source, sink always ready).
 
     A unit with a buffer of its own (SWG) gets the least size that keeps the rate. Each depth and size is the least by itself: one less on
     any of them costs cycles, or ends in deadlock. FIFOs of depth 2 cut a long ready chain besides. Assumes that a deeper buffer never
-    lowers the rate (but 1 against 0). The rate is what whole-frame buffers reach; in a chain that is the busiest unit's.
+    lowers the rate (but 1 against 0).
+
+    Depths are found on parts of the graph: what a part cannot do with a full source and a sink that is always ready, it cannot do in the
+    whole graph, so no depth is too small for that. That all parts together keep the rate is then tried on the whole; where they do not,
+    depths are raised there.
     """
-    plain = unbuffered(graph)
-    lanes = apply_folding(plain, folding)
-    sizes = {node.id: node.sizes(lanes.ports(node)) for node in plain.nodes}
-    chosen = {name: found[-1] for name, found in sizes.items() if found}
-    order = [node.id for node in plain.ordered()]
-    inner = [s for s in plain.streams if s.source and s.sink]
-    inner.sort(key=lambda s: order.index(s.source.node) if s.source else 0)
-    depths = {s.id: s.elements + 1 for s in inner}  # more than a whole frame: what a producer can be ahead
-    goal = interval(apply_folding(_resized(plain, chosen), folding, depths))
-    assert goal is not None, "deadlock with whole-frame buffers"
-
-    def keeps(sizes: Mapping[str, int], depths: Mapping[str, int]) -> bool:
-        return interval(apply_folding(_resized(plain, sizes), folding, depths)) == goal
-
-    def with_depth(stream: str) -> Callable[[int], bool]:
-        return lambda depth: keeps(chosen, {**depths, stream: depth})
-
-    def with_size(node: str) -> Callable[[int], bool]:
-        return lambda size: keeps({**chosen, node: size}, depths)
-
-    for stream in inner:
-        depths[stream.id] = _least(range(depths[stream.id] + 1), with_depth(stream.id))
-    for name in order:
-        if sizes[name]:
-            chosen[name] = _least(sizes[name], with_size(name))
-    mvaus = [node for node in plain.ordered() if isinstance(node, MVAU)]
+    sizer = _Sizer(unbuffered(graph), folding)
+    sizer.parts()
+    if not sizer.keeps(None):
+        sizer.whole()
+    mvaus = [node for node in sizer.plain.ordered() if isinstance(node, MVAU)]
     for node in mvaus[CUT_EVERY::CUT_EVERY]:
-        stream = plain.ports(node)["i"]
-        depths[stream.id] = max(depths[stream.id], CUT_DEPTH)
-    return apply_folding(_resized(plain, chosen), folding, depths)
+        stream = sizer.plain.ports(node)["i"]
+        sizer.depths[stream.id] = max(sizer.depths[stream.id], CUT_DEPTH)
+    return apply_folding(_resized(sizer.plain, sizer.sizes), folding, sizer.depths)
+
+
+class _Sizer:
+    """Depths of FIFOs by stream and sizes of units' own buffers, at first larger than any need, then one by one the least."""
+
+    def __init__(self, plain: DataflowGraph, folding: Folding) -> None:
+        self.plain, self.folding = plain, folding
+        lanes = apply_folding(plain, folding)
+        self.busy = busy_cycles(lanes)
+        self.goal = max(self.busy.values())
+        self.ranges = {node.id: found for node in plain.ordered() if (found := node.sizes(lanes.ports(node)))}
+        self.sizes = {name: found[-1] for name, found in self.ranges.items()}
+        order = {node.id: k for k, node in enumerate(plain.ordered())}
+        self.inner = sorted((s for s in plain.streams if s.source and s.sink), key=lambda s: order[s.source.node] if s.source else 0)
+        # A branch may be ahead by a frame for each unit beside it.
+        self.most = {s.id: (s.elements + 1) * len(plain.nodes) for s in self.inner}
+        self.depths = dict(self.most)
+
+    def parts(self) -> None:
+        """Sizes every buffer in the part of the graph around it."""
+        homes = components(self.plain)
+        for stream in self.inner:
+            assert stream.source is not None
+            assert stream.sink is not None
+            around = homes[stream.source.node] | homes[stream.sink.node]
+            if homes[stream.source.node] == homes[stream.sink.node]:  # what a branch has to hold depends on the pace of the frames
+                around = self.paced(around, homes)
+            self.least_depth(stream.id, self.part(around), range(self.most[stream.id] + 1))
+        for name in self.ranges:
+            self.least_size(name, self.part(self.paced(homes[name], homes)))
+
+    def whole(self) -> None:
+        """Raises what is too small only in the whole graph: the units' own buffers if these are enough, else FIFOs first."""
+        found, sizes = dict(self.depths), dict(self.sizes)
+        self.sizes = {name: every[-1] for name, every in self.ranges.items()}
+        if not self.keeps(None):
+            self.depths = dict(self.most)
+            for stream in self.inner:
+                self.least_depth(stream.id, None, range(found[stream.id], self.most[stream.id] + 1))
+        for name in self.ranges:
+            self.least_size(name, None, sizes[name])
+
+    def least_depth(self, stream: str, part: DataflowGraph | None, depths: range) -> None:
+        def enough(depth: int) -> bool:
+            self.depths[stream] = depth
+            return self.keeps(part)
+
+        self.depths[stream] = _least(depths, enough)
+
+    def least_size(self, name: str, part: DataflowGraph | None, first: int = 0) -> None:
+        def enough(size: int) -> bool:
+            self.sizes[name] = size
+            return self.keeps(part)
+
+        every = self.ranges[name]
+        self.sizes[name] = _least(range(max(first, every[0]), every[-1] + 1), enough)
+
+    def keeps(self, part: DataflowGraph | None) -> bool:
+        """True where a part of the graph, or all of it, is as fast as the busiest unit of the graph."""
+        graph = part or self.plain
+        folded = apply_folding(_resized(graph, self.sizes), self.folding, self.depths, checked=part is None)
+        try:
+            # A first run tells how many frames are under way at once: as many again, and some, until all buffers are as full as they get.
+            begun = -(-timing.figures(folded, timing.predict(folded, 1)).latency // self.goal)
+        except CheckError:
+            return False
+        found = interval(folded, 8 + 2 * begun)
+        return found is not None and found <= self.goal
+
+    def part(self, names: Collection[str]) -> DataflowGraph:
+        """Some units, their streams, and what lies between them and the others as inputs and outputs."""
+        nodes = [node for node in self.plain.nodes if node.id in names]
+        streams = []
+        for s in self.plain.streams:
+            source, sink = (end if end and end.node in names else None for end in (s.source, s.sink))
+            if source or sink:
+                streams.append(replace(s, source=source, sink=sink))
+        return self.plain.with_nodes(nodes, streams)
+
+    def paced(self, part: frozenset[str], homes: Mapping[str, frozenset[str]]) -> frozenset[str]:
+        """A part with those in front of it up to the first that sets a pace, and the one behind it."""
+        ends = [(s.source.node, s.sink.node) for s in self.inner if s.source and s.sink]
+        front = part
+        while not any(2 * self.busy[name] > self.goal for name in front - part):
+            wider = front.union(*(homes[a] for a, b in ends if b in front))
+            if wider == front:
+                break
+            front = wider
+        return front.union(*(homes[b] for a, b in ends if a in part))
+
+
+def components(graph: DataflowGraph) -> dict[str, frozenset[str]]:
+    """For each unit those that stay with it whichever one stream is cut: a fork, its branches and where they meet are one part."""
+    edges = [(s.source.node, s.sink.node) for s in graph.streams if s.source and s.sink]
+    bridges = {k for k in range(len(edges)) if edges[k][1] not in _reached(edges[k][0], edges[:k] + edges[k + 1 :])}
+    kept = [edge for k, edge in enumerate(edges) if k not in bridges]
+    return {node.id: frozenset(_reached(node.id, kept)) for node in graph.nodes}
+
+
+def _reached(start: str, edges: Sequence[tuple[str, str]]) -> set[str]:
+    beside = dict[str, list[str]]()
+    for a, b in edges:
+        beside.setdefault(a, []).append(b)
+        beside.setdefault(b, []).append(a)
+    found, waiting = {start}, [start]
+    while waiting:
+        new = [name for name in beside.get(waiting.pop(), ()) if name not in found]
+        found.update(new)
+        waiting += new
+    return found
 
 
 def _resized(graph: DataflowGraph, sizes: Mapping[str, int]) -> DataflowGraph:

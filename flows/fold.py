@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from arbonn.errors import FitError
 from arbonn.flows.buffers import busy, busy_cycles, size_buffers
 from arbonn.flows.folding import Folding, apply_folding, entries, folding_of, port_lanes, unbuffered
-from arbonn.hw.graph import Cost, DataflowGraph, Node, Ports
+from arbonn.hw.graph import Cost, DataflowGraph, Node, Ports, Stream
 from arbonn.hw.units.dwc import DWC
 
 
@@ -27,6 +28,18 @@ class Room:
 
     def holds(self, cost: Cost) -> bool:
         return cost.luts <= self.luts and cost.ffs <= self.ffs and cost.brams <= self.brams
+
+
+Lanes = tuple[tuple[str, int], ...]  # of streams that wait for their taker, as their producer gives them
+KEPT = 4096
+
+
+class _Step(NamedTuple):
+    """A unit's folding and, in a chain, those of the units before it."""
+
+    node: str
+    entry: dict[str, int]
+    before: _Step | None
 
 
 @dataclass(frozen=True)
@@ -58,29 +71,41 @@ def measure(graph: DataflowGraph, target: str) -> Fold:
 def fold(graph: DataflowGraph, room: Room, max_interval: int) -> Fold:
     """The cheapest folding (least share of the device) with an interval of at most `max_interval` cycles that fits `room`.
 
-    Exhaustive for each unit, then a shortest path along the chain, since the width converter between two units depends on both. Raises
-    FitError that says by how much nothing fits, or which unit cannot be as fast as asked.
+    Exhaustive for each unit, then a shortest path over the units in order, since the width converter between two units depends on both: of
+    all foldings of the units so far, the cheapest is kept for each choice of lanes on the streams that still wait for their taker. Exact
+    while these are at most `KEPT`. Raises FitError that says by how much nothing fits, or which unit cannot be as fast as asked.
     """
     plain = unbuffered(graph)
-    best: dict[str, tuple[float, Folding]] = {"": (0.0, {})}
-    for node in plain.ordered():
-        following: dict[str, tuple[float, Folding]] = {}
-        for entry, ports in _choices(plain, node):
-            if busy(node, ports) > max_interval:
-                continue
-            own = room.share(node.cost(ports, room.target))
-            for share, folding in best.values():
-                joined = share + own + room.share(_converters(plain, node, ports, folding, room.target))
-                if str(entry) not in following or joined < following[str(entry)][0]:
-                    following[str(entry)] = (joined, {**folding, node.id: entry})
-        if not following:
+    best: dict[Lanes, tuple[float, _Step | None]] = {(): (0.0, None)}
+    for node in along(plain):
+        given = plain.ports(node)
+        choices = [(entry, ports) for entry, ports in _choices(plain, node) if busy(node, ports) <= max_interval]
+        if not choices:
             least = min(busy(node, ports) for _, ports in _choices(plain, node))
             raise FitError(
                 f"{node.id} ({node.kind})", found=f"{least} cycles a frame even when fully parallel",
                 allowed=f"{max_interval} cycles a frame, as asked", fix="ask for a lower rate",
             )  # fmt: skip
-        best = following
-    chosen = min(best.values(), key=lambda item: item[0])[1]
+        taken = {given[p].id: p for p in node.takes if given[p].source}
+        converters = dict[tuple[str, int, int], float]()
+        following: dict[Lanes, tuple[float, _Step | None]] = {}
+        for entry, ports in choices:
+            own = room.share(node.cost(ports, room.target))
+            new = tuple((given[p].id, ports[p].lanes) for p in node.gives if given[p].sink)
+            for lanes, (share, step) in best.items():
+                joined = share + own
+                for stream, count in lanes:
+                    if stream in taken:
+                        wanted = ports[taken[stream]]
+                        key = stream, count, wanted.lanes
+                        if key not in converters:
+                            converters[key] = room.share(_converter(count, wanted, room.target))
+                        joined += converters[key]
+                after = tuple(sorted((*(held for held in lanes if held[0] not in taken), *new)))
+                if after not in following or joined < following[after][0]:
+                    following[after] = joined, _Step(node.id, entry, step)
+        best = dict(sorted(following.items(), key=lambda item: item[1][0])[:KEPT])
+    chosen = _folding(min(best.values(), key=lambda item: item[0])[1])
     found = measure(size_buffers(plain, chosen), room.target)
     if not room.holds(found.cost):
         raise FitError(
@@ -117,14 +142,28 @@ def _choices(graph: DataflowGraph, node: Node) -> Iterator[tuple[dict[str, int],
         yield entry, {port: replace(stream, lanes=lanes[port]) for port, stream in ports.items()}
 
 
-def _converters(graph: DataflowGraph, node: Node, ports: Ports, folding: Folding, target: str) -> Cost:
-    """Cost of the width converters in front of a unit, from the lanes its producers give under `folding`."""
-    total = Cost(0, 0, 0, 0, "")
-    for port in node.takes:
-        taken, source = ports[port], ports[port].source
-        if source and source.node in folding:
-            producer = graph.node(source.node)
-            given = port_lanes(producer, graph.ports(producer), folding)[source.port]
-            if given != taken.lanes:
-                total += DWC("dwc").cost({"i": replace(taken, lanes=given), "o": taken}, target)
-    return total
+def _converter(given: int, taken: Stream, target: str) -> Cost:
+    """Cost of the width converter on a stream whose producer gives other lanes than are taken; nothing where they are equal."""
+    if given == taken.lanes:
+        return Cost(0, 0, 0, 0, "")
+    return DWC("dwc").cost({"i": replace(taken, lanes=given), "o": taken}, target)
+
+
+def along(graph: DataflowGraph) -> list[Node]:
+    """Producers before consumers, and each branch to its end before the next one: few streams are open at a time."""
+    feeds = {n.id: {s.source.node for s in graph.streams if s.source and s.sink and s.sink.node == n.id} for n in graph.nodes}
+    done, waiting = list[str](), [n.id for n in reversed(graph.ordered()) if not feeds[n.id]]
+    while waiting:
+        name = waiting.pop()
+        done.append(name)
+        sinks = [s.sink.node for s in graph.streams if s.sink and s.source and s.source.node == name]
+        waiting += [n for n in dict.fromkeys(sinks) if feeds[n] <= set(done)]
+    return [graph.node(name) for name in done]
+
+
+def _folding(step: _Step | None) -> dict[str, Mapping[str, int]]:
+    found: dict[str, Mapping[str, int]] = {}
+    while step is not None:
+        found[step.node] = step.entry
+        step = step.before
+    return dict(reversed(found.items()))

@@ -80,15 +80,17 @@ def _divisors(n: int) -> str:
     return ", ".join(map(str, divisors(n)))
 
 
-def apply_folding(graph: DataflowGraph, folding: Folding, depths: Mapping[str, int] | None = None) -> DataflowGraph:
+def apply_folding(
+    graph: DataflowGraph, folding: Folding, depths: Mapping[str, int] | None = None, *, checked: bool = True
+) -> DataflowGraph:
     """The same network under another folding: earlier DWCs and FIFOs are dropped, new DWCs put where lanes differ.
 
     `depths`: FIFOs by the id of the stream (of `unbuffered(graph)`) that they stand on; 0 is no FIFO. They stand behind the DWC: in
     front of it, a converter to wide words would feed a unit's first fold one narrow word a cycle. Raises FoldingError for a unit that
-    the graph lacks and for lanes that do not divide.
+    the graph lacks and for lanes that do not divide. `checked` False: of a part of a graph, whose inputs are of any type.
     """
     plain = unbuffered(graph)
-    unknown = [name for name in folding if name != "Defaults" and name not in {n.id for n in plain.nodes}]
+    unknown = [name for name in folding if checked and name != "Defaults" and name not in {n.id for n in plain.nodes}]
     if unknown:
         raise FoldingError("folding", found=f"no unit called {unknown[0]!r}", allowed=", ".join(n.id for n in plain.nodes))
     lanes = {(node.id, port): count for node in plain.nodes for port, count in port_lanes(node, plain.ports(node), folding).items()}
@@ -111,7 +113,8 @@ def apply_folding(graph: DataflowGraph, folding: Folding, depths: Mapping[str, i
             current = replace(stream, id=f"{node.id}_o", lanes=after, source=Endpoint(node.id, "o"))
             nodes.append(node)
         streams.append(current)
-    return graph.with_nodes(nodes, streams).verify()
+    folded = graph.with_nodes(nodes, streams)
+    return folded.verify() if checked else folded
 
 
 def unbuffered(graph: DataflowGraph) -> DataflowGraph:

@@ -170,3 +170,26 @@ def branched(draw: st.DrawFn) -> tuple[onnx.ModelProto, str]:
         if ending == "both":
             b.then("Mul", np.array([1, 0.5, -1], np.float32))
     return b.model(), contract
+
+
+def resnet(blocks: int, channels: tuple[int, ...], size: int, *, bits: int = 4, colours: int = 3, seed: int = 0) -> onnx.ModelProto:
+    """Bi-Real blocks on a residual stream of few-bit integers with one scale; each stage but the first halves the image.
+
+    x -> sign (shifted) -> binary convolution -> BatchNorm -> Quant -> + x -> Quant; x is averaged and widened by a 1x1 convolution where
+    the image gets smaller. blocks = 3 and channels (16, 32, 64) on 32 x 32 pixels is as deep as ResNet-20.
+    """
+    b, step = Branched((colours, size, size), seed), 0.5
+    b.same(channels[0]).norm().quant(step, bits)
+    for stage, wide in enumerate(channels):
+        for block in range(2 * blocks):
+            start, halves = b.at, stage > 0 and block == 0
+            b.then("Sub", (0.2 * b.random.normal(size=(b.size[0], 1, 1))).astype(np.float32)).activation("sign")
+            b.conv(wide, [3, 3], pads=[1, 1, 1, 1], strides=[2, 2] if halves else [1, 1]).norm().quant(step, bits)
+            way = b.at
+            b.back(start)
+            if halves:
+                b.window("AveragePool", (), b.size[0], [2, 2], strides=[2, 2]).activation("sign").same(wide, 1).norm().quant(step, bits)
+            b.add(way).quant(step, bits)
+    b.then("GlobalAveragePool")
+    b.size = (b.size[0], 1, 1)
+    return b.flat().dense(10).model()
