@@ -3,9 +3,11 @@
 A word of count M (a number 0 .. M in bit_length(M) bits) grows by one step: it absorbs, in one carry chain, a table of a second word and
 `r` single bits, together 5 bits (or the second word alone, of any width), and one more bit by the carry input. LUT k of the chain holds
 bit k of the table, so only as many positions as the table has bits take a LUT cell; the others are routed through (`phys`).
-A word begins as 4 to 7 bits in two positions: bits 1 to 5 make b, position 0 adds bit 6 and the parity of b, position 1 the two parts of
-b // 2 (0, 1 or 2), which are functions of b's five bits; the seventh bit is the carry input. (The (6)-atom of Preusser, "Generic and
-universal parallel matrix summation with a flexible compression goal for Xilinx FPGAs", FPL 2017.)
+A carry out of the chain takes a position more (`netlist.Chain`).
+
+A word begins as tables of up to 5 bits, or as 6 or 7 bits in a chain: bits 1 to 5 make b, position 0 adds bit 6 and the parity of b,
+position 1 the two parts of b // 2 (0, 1 or 2), which are functions of b's five bits; the seventh bit is the carry input. (The (6)-atom of
+Preusser, "Generic and universal parallel matrix summation with a flexible compression goal for Xilinx FPGAs", FPL 2017.)
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator"
@@ -21,7 +23,7 @@ from numpy.typing import NDArray
 Table = NDArray[np.int32]
 NEVER = 1 << 20
 RAW = 5  # bits that a table of a chain may have beside the sum's own
-STARTS = (0, 0, 1, 1, 2, 2, 2, 2)  # LUTs of a first word of N bits
+STARTS = ((0, 0), (0, 0), (1, 1), (1, 1), (2, 2), (2, 2), (2, 3), (2, 3))  # LUT cells and `phys` of a first word of n bits
 
 
 @njit(cache=True)
@@ -44,7 +46,7 @@ def step_cost(m: int, word: int, raw: int, carry: int, cell: int, phys: int) -> 
     table = width(word + raw)
     positions = max(width(m), table)
     cells = table if raw > 0 else min(width(m), bits)
-    return cell * cells + phys * positions
+    return cell * cells + phys * (positions + (width(m + word + raw + carry) > positions))
 
 
 @njit(cache=True)
@@ -57,7 +59,7 @@ def _popcounts(most: int, levels: int, bounded: bool, cell: int, phys: int, star
         for n in range(2, most + 1):
             best = costs[level - 1, n]
             if n <= 7:
-                best = min(best, starts[n] * (cell + phys))
+                best = min(best, starts[n, 0] * cell + starts[n, 1] * phys)
             for word in range(n - 1):
                 for raw in range(RAW + 1):
                     for carry in range(2):
@@ -112,6 +114,10 @@ class Costs:
     phys: int
     popcounts: Table
     extensions: Table
+
+    def start(self, n: int) -> int:
+        """Cost of a word straight from n <= 7 literals."""
+        return STARTS[n][0] * self.cell + STARTS[n][1] * self.phys
 
     def step(self, m: int, word: int, raw: int, carry: int) -> int:
         """`step_cost` in this table's units."""

