@@ -5,10 +5,19 @@ testbench.sv     plays the vectors, compares every output transfer's payload and
 S.hex            for each stream S at an end: the payload of each transfer, a line each, in hex
 S_cycles.hex     for each output S: the cycle of each transfer, in hex; cycle 0 is the first one out of reset
 README.txt       the line that runs it
+
+With the AXI shell there is the shell's Verilog and what its host needs:
+
+arbonn_axi.v     the accelerator in its shell, module `arbonn_axi`; its ports are listed in `arbonn.hw.shells.axi`
+memory_map.json  registers, streams, and the windows of the tables of run-time parameters, as `arbonn.hw.shells.axi_map` says
+parameters.txt   with run-time parameters: address and data of every write that loads this network, in hex, a line each, in order
+P.hex            for each AXI4-Stream port P: TDATA of each beat, a line each, in hex
+README.txt       how these go together
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from string import Template
 
@@ -17,6 +26,10 @@ from arbonn.hw.accelerator import Accelerator
 from arbonn.hw.datatypes import Integers
 from arbonn.hw.graph import DataflowGraph, Stream
 from arbonn.hw.packing import pack
+from arbonn.hw.parameters import runtime_units
+from arbonn.hw.shells import axi_map
+from arbonn.hw.shells.axi import axi_verilog
+from arbonn.hw.shells.axi_stream import buffered
 from arbonn.hw.verilog import to_verilog
 from arbonn.sim.bench import MARGIN, expect
 
@@ -102,6 +115,7 @@ def testbench(graph: DataflowGraph, counts: dict[str, int], cycles: int, frames:
     lines = [f".{s.id}__{part}({s.id}_{part})" for s in graph.inputs for part in ("payload", "valid", "ready")]
     lines += [f".{s.id}__{part}({s.id}_{part})" for s in graph.outputs for part in ("payload", "valid")]
     lines += [f".{s.id}__ready(1'b1)" for s in graph.outputs]
+    lines += [f".load_{node.id}__{table}__en(1'b0)" for node in runtime_units(graph) for table in node.tables(graph.ports(node))]
     return BENCH.substitute(
         run=RUN,
         top=TOP,
@@ -135,3 +149,43 @@ def export(graph: DataflowGraph, codes: Integers, folder: Path) -> list[str]:
     for name, text in texts.items():
         write_text(folder / name, text)
     return sorted(texts)
+
+
+AXI_README = Template("""The module $module, an accelerator with AXI4-Stream ends and an AXI4-Lite port. One clock, aclk; aresetn is
+active low and synchronous.
+
+A frame is $beats beats on $source. The files $hex hold $frames frames and their results, a beat a line; TLAST goes with the last
+beat of each frame, in and out. Sent without a pause after a reset, to sinks that are always ready, they leave CYCLES at $cycles.
+
+memory_map.json has the registers, the shapes and types of the streams, and the tables that can be written.
+$loading""")
+LOADING = """
+parameters.txt holds this network's parameters as writes to s_axi, in order, address and data in hex. The device starts with them.
+Another network's parameters.txt loads that network, if both were lowered with --runtime-weights for the same hardware, which
+`arbonn.hw.shells.axi_map.same_hardware` tells of two graphs. Load between frames. A reset keeps what is loaded.
+"""
+
+
+def export_axi(graph: DataflowGraph, codes: Integers, folder: Path) -> tuple[list[str], int]:
+    """Writes the AXI shell and what its host needs into `folder`; the names of the files, and what CYCLES reads after the frames `codes`.
+
+    Raises CheckError if the network's buffers deadlock.
+    """
+    found = axi_map.memory_map(graph)
+    expected = expect(buffered(graph), {s.id: codes for s in graph.inputs})
+    first, last = (expected.transfers[graph.inputs[0].id][0], max(expected.transfers[s.id][-1] for s in graph.outputs))
+    texts = {f"{axi_map.TOP}.v": axi_verilog(graph), "memory_map.json": json.dumps(found.as_json(), indent=1) + "\n"}
+    ports = (*found.inputs, *found.outputs)
+    for port in ports:
+        texts[f"{port.port}.hex"] = "".join(f"{word:0{2 * port.tdata_bytes}x}\n" for word in expected.payloads[port.stream])
+    if found.windows:
+        texts["parameters.txt"] = "".join(f"{address:08x} {data:08x}\n" for address, data in found.writes(graph))
+    cycles, source = int(last - first), found.inputs[0]
+    texts["README.txt"] = AXI_README.substitute(
+        module=axi_map.TOP, beats=source.beats, source=source.port, hex=", ".join(f"{port.port}.hex" for port in ports),
+        frames=len(codes), cycles=cycles, loading=LOADING if found.windows else "",
+    )  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        write_text(folder / name, text)
+    return sorted(texts), cycles

@@ -9,6 +9,7 @@ from arbonn.flows.frames import read_array
 from arbonn.flows.lowering import lower as lowering
 from arbonn.flows.options import LowerOptions
 from arbonn.flows.results import LowerResult
+from arbonn.flows.runtime_weights import with_runtime_weights
 from arbonn.flows.target import Target, fold_for
 from arbonn.hw import graph_file
 from arbonn.hw.boards import board
@@ -27,7 +28,7 @@ def lower_and_fold(model: Path, options: LowerOptions, folder: Path) -> LowerRes
     lowered = lowering.lower(
         model, lowering.LowerOptions(input=options.input, input_table=options.input_table, outputs=options.outputs, samples=samples)
     )
-    folded = fold_for(lowered.graph, target)
+    folded = fold_for(with_runtime_weights(lowered.graph) if options.runtime_weights else lowered.graph, target)
     graph_file.save(folded.graph, folder)
     compared = lowered.verification
     times = figures(folded.graph, predict(folded.graph, 8 + 2 * len(folded.graph.nodes)))

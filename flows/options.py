@@ -24,6 +24,7 @@ class LowerOptions:
     clock_mhz: float | None = None
     max_luts: int | None = None
     folding: Path | None = None
+    runtime_weights: bool = False
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from arbonn.flows.cli import command
 from arbonn.flows.commands.answer import Answer, BuildFolder, Json
+
+Shell = Literal["none", "axi"]
 
 
 @command
@@ -17,21 +19,26 @@ def export(
     out: Annotated[Path | None, typer.Option(help="Folder for the files; BUILD/export by default.", show_default=False)] = None,
     images: Annotated[Path | None, typer.Option(help=".npy file of images; BUILD's test images, else drawn frames.")] = None,
     frames: Annotated[int, typer.Option(min=1, help="Frames in the vectors.")] = 10,
+    shell: Annotated[Shell, typer.Option(help="axi: with AXI4-Stream ends and AXI4-Lite registers, and their memory map.")] = "none",
     json: Json = False,
 ) -> Answer:
-    """Write the Verilog with a self-checking testbench and vectors, which run with Icarus and no Python.
+    """Write the Verilog with a self-checking testbench and vectors, which run with Icarus and no Python; or in a shell, for a system.
 
     Example: arbonn export build/digits
     Next:    the line that it prints
     """
-    from arbonn.flows.export import RUN
+    from arbonn.flows.export import RUN, export_axi
     from arbonn.flows.export import export as write
     from arbonn.flows.frames import frames_for
     from arbonn.hw import graph_file
 
     graph = graph_file.load(build)
     chosen = frames_for(graph, build, images, frames)
-    folder = out or build / "export"
+    folder = out or build / ("export" if shell == "none" else f"export_{shell}")
+    if shell == "axi":
+        files, cycles = export_axi(graph, chosen.codes, folder)
+        told = {"schema": 1, "folder": str(folder), "files": files, "frames": len(chosen.codes), "frames_source": chosen.source}
+        return Answer({**told, "cycles": cycles}, lambda: print(f"{folder}: {', '.join(files)}"))
     files = write(graph, chosen.codes, folder)
     data = {"schema": 1, "folder": str(folder), "files": files, "frames": len(chosen.codes), "frames_source": chosen.source, "run": RUN}
     return Answer(data, lambda: print(f"{folder}: {', '.join(files)}\ncd {folder} && {RUN}"))

@@ -10,10 +10,11 @@ import typer
 from arbonn.errors import InputError
 from arbonn.flows.cli import command
 from arbonn.flows.commands.answer import Answer, Board, BuildFolder, Json, RecipeFile, Set, table
-from arbonn.flows.commands.dry import dry_run_answer, operators_answer
+from arbonn.flows.commands.dry import dry_run_answer, emitted_file, operators_answer
 from arbonn.flows.options import CheckOptions, Common, LowerOptions
 
 Engine = Literal["cocotb", "native"]
+Dialect = Literal["finn-base"]
 
 
 @command
@@ -60,6 +61,12 @@ def lower(
     clock_mhz: Annotated[float | None, typer.Option(help="Clock for --target-fps; the board's by default.")] = None,
     max_luts: Annotated[int | None, typer.Option(help="LUTs that the accelerator may take.")] = None,
     folding: Annotated[Path | None, typer.Option(help="Folding file: JSON, PE and SIMD by unit.")] = None,
+    runtime_weights: Annotated[
+        bool, typer.Option("--runtime-weights", help="Parameters in memory that a host can write: see `arbonn export --shell axi`.")
+    ] = False,
+    emit: Annotated[
+        Dialect | None, typer.Option(help="Also write the network in this dialect, and compare it as qonnx executes it.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would not lower, all at once.")] = False,
     list_operators: Annotated[bool, typer.Option("--list-operators", help="Only list the operators that lower.")] = False,
     json: Json = False,
@@ -80,10 +87,11 @@ def lower(
 
     options = LowerOptions(
         input=contract, input_table=input_table, samples=samples or 100, board=board,
-        target_fps=target_fps, clock_mhz=clock_mhz, max_luts=max_luts, folding=folding,
+        target_fps=target_fps, clock_mhz=clock_mhz, max_luts=max_luts, folding=folding, runtime_weights=runtime_weights,
     )  # fmt: skip
     with shown() as report:
         result = stages.lower(model, options, Common(out, report=report))
+    emitted = emitted_file(out) if emit else {}
     rows = {
         "units": ", ".join(f"{count} {kind}" for kind, count in result.units.items()),
         "input": f"{result.input} (from {result.input_source})",
@@ -95,8 +103,8 @@ def lower(
         "estimated": f"{result.luts_estimated:.0f} LUTs, {result.ffs_estimated} flip-flops, {result.brams_estimated} block RAMs",
         "notes": "\n".join(result.notes) or None,
         "graph": out / result.graph,
-    }
-    return Answer(result.as_json(), lambda: table(f"{model.name}: lowered", rows), exit_code=1 if result.mismatches else 0)
+    } | {f"for {emit}": f"{out / str(e['file'])}, {e['compared']} logits equal" for e in emitted.values()}
+    return Answer(result.as_json() | emitted, lambda: table(f"{model.name}: lowered", rows), exit_code=1 if result.mismatches else 0)
 
 
 @command
