@@ -25,9 +25,9 @@ def with_runtime_weights(graph: DataflowGraph) -> DataflowGraph:
     """The same network, to the bit and to the cycle, with run-time parameters in every unit that can have them.
 
     What leaves the accelerator gets the type that any parameters need: accumulators that of any weights, logits that come from a table
-    `WIDEST` bits. So two trainings of one network of one-bit weights give graphs for one device. What lowering chooses by the parameters it sees
-    stays: the type of weights of more bits, thresholds in place of a table of few logits. Where two trainings differ in such, so do the
-    devices, and `arbonn.hw.shells.axi_map.same_hardware` says in what.
+    `WIDEST` bits. So two trainings of one network of one-bit weights give graphs for one device. What lowering chooses by the parameters
+    it sees stays: the type of weights of more bits, thresholds in place of a table of few logits. Where two trainings differ in such,
+    their devices do, and `arbonn.hw.shells.axi_map.same_hardware` says in what.
     """
     graph = with_runtime_parameters(graph)
     for node in runtime_units(graph):
