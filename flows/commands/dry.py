@@ -1,4 +1,4 @@
-"""The two quick answers of `arbonn lower`: what of a file would not lower, and what lowers at all."""
+"""What `arbonn lower` tells beside its stage: what of a file would not lower, what lowers at all, and the network in another dialect."""
 
 from __future__ import annotations
 
@@ -34,6 +34,18 @@ def operators_answer() -> Answer:
     data = {"schema": 1, "operators": [row._asdict() for row in found]}
     headings = ("operator", "of", "kind", "becomes", "limits")
     return Answer(data, lambda: listing(f"{len(found)} operators lower", headings, found))
+
+
+def emitted_file(out: Path) -> dict[str, dict[str, object]]:
+    """Writes the graph in `out` as finn-base reads it, after a comparison; what the answer says of it."""
+    from arbonn.flows.finn.compare import compared
+    from arbonn.flows.finn.dialect import FILE, emit
+    from arbonn.hw import graph_file
+
+    graph = graph_file.load(out)
+    logits = compared(graph)
+    emit(graph, out / FILE)
+    return {"emitted": {"file": FILE, "compared": logits}}
 
 
 def listing(title: str, headings: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:

@@ -20,6 +20,7 @@ from arbonn.flows.lowering.inferred import GROWING, LARGEST, StandIns, refuse_la
 from arbonn.flows.lowering.network import Array, Network, run_node
 from arbonn.flows.lowering.operators import OLD_DOMAINS, OPERATORS, QONNX_DOMAIN
 from arbonn.flows.lowering.problems import problem, why_unknown, with_problems
+from arbonn.flows.lowering.xnor import written_out
 
 OPSETS = range(7, onnx.defs.onnx_opset_version() + 1)  # ONNX Runtime runs no older operators
 FILE_FIX = "export the network again: `arbonn train` or brevitas.export.export_qonnx"
@@ -78,6 +79,7 @@ def import_model(model: onnx.ModelProto, name: str, tolerated: list[Problem] | N
             constants[tensor.name] = onnx.numpy_helper.to_array(tensor)
         except Exception as error:  # a damaged tensor raises nearly anything
             raise InputError(name, found=f"tensor {tensor.name!r} that cannot be read ({error})", fix=FILE_FIX) from None
+    nodes = list(written_out(nodes, constants))
     source, shape = _input(model, constants, name)
     if len(model.graph.output) != 1:
         found = f"{len(model.graph.output)} outputs ({', '.join(o.name for o in model.graph.output)})"

@@ -55,4 +55,5 @@ def operator_list() -> list[Operator]:
     for name in OPERATORS:
         group, _, how = next((g for g in GROUPS if name in g[1]), ("other", (), "see the documentation"))
         rows.append(Operator(name, "qonnx" if name in QONNX_OPERATORS else "onnx", group, how, LIMITS.get(name, "")))
-    return rows
+    xnor = Operator("XnorPopcountMatMul", "qonnx", "linear", "MVAU", "constant weights of bits; it is read as the MatMul that it computes")
+    return [*rows, xnor]

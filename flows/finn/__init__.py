@@ -1,0 +1,1 @@
+"""Lowered networks in the dialect of finn-base: integer graphs with its own operators."""
