@@ -6,6 +6,7 @@ import json
 import time
 from pathlib import Path
 
+from arbonn.errors import RecipeError
 from arbonn.files import write_text
 from arbonn.flows import stages
 from arbonn.flows.options import BuildOptions, CheckOptions, Common, LowerOptions
@@ -30,6 +31,13 @@ def run(
     if isinstance(recipe, Path):
         beside = recipe.parent
         recipe = load_recipe(recipe)
+    if recipe.network.first_last == "real":  # told before anything is trained for hardware that cannot be
+        raise RecipeError(
+            f"{recipe.name}: network.first_last",
+            found="`real` first and last layers, which train and do not lower",
+            allowed="binary, int8",
+            fix='first_last = "int8", or `arbonn train` for its accuracy alone',
+        )
     folder = out or Path("build") / recipe.name
     common = Common(folder, store, report)
     trained = stages.train(recipe, common)

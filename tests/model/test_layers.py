@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from arbonn.model.layers import BinaryLinear, SignActivation
+from arbonn.model.layers import BinaryConv2d, BinaryLinear, SignActivation
 from arbonn.model.methods.binarizers import LearnableScale
+from arbonn.model.residual import Stream
 from arbonn.model.surrogates import BiRealSign, sign
 
 values = arrays("float32", st.tuples(st.integers(1, 4), st.integers(1, 5)), elements=st.floats(-2, 2, width=32))
@@ -37,6 +38,18 @@ def test_the_layer_computes_with_bits_and_one_scale_a_channel():
     assert torch.equal(binary.effective_weight(), weight)
     assert torch.equal(binary.bits(), binary.weight >= 0)
     assert binary(x).grad_fn is not None
+
+
+def test_a_convolution_computes_with_bits_and_one_scale_a_channel():
+    torch.manual_seed(1)
+    binary, x = BinaryConv2d(3, 4, 2, lambda layer: LearnableScale(layer.weight), stride=2, padding=1), torch.randn(2, 3, 5, 4)
+    weight = binary.binarizer.alpha.abs()[:, None, None, None] * sign(binary.weight)
+    assert torch.allclose(binary(x), torch.nn.functional.conv2d(x, weight, None, 2, 1), atol=1e-6)
+    assert torch.equal(binary.effective_weight(), weight)
+    assert torch.equal(binary.bits(), binary.weight >= 0)
+    binary.quantizer.perturbation, binary.quantizer.record = torch.ones_like(weight), True
+    binary(x).sum().backward()
+    assert binary.quantizer.grad.shape == weight.shape
 
 
 def test_a_perturbation_moves_the_weight_and_the_gradient_is_recorded():
@@ -68,6 +81,24 @@ def test_the_activation_shifts_each_channel_before_its_sign():
     assert activation(torch.tensor([[-0.5, -0.1, 0.4]])).tolist() == [[1.0, -1.0, -1.0]]
     activation(torch.tensor([[-0.25, 2.0, 0.5]])).sum().backward()
     assert activation.beta.grad.tolist() == [1.5, 0.0, 2.0]
+
+
+def test_the_activation_shifts_each_channel_of_a_map():
+    activation = SignActivation(2)
+    activation.beta.data = torch.tensor([0.5, -0.5])
+    a = torch.tensor([[[[-0.4, -0.6]], [[0.4, 0.6]]]])
+    assert activation(a).tolist() == [[[[1.0, -1.0]], [[-1.0, 1.0]]]]
+    activation(a).sum().backward()
+    assert torch.allclose(activation.beta.grad, torch.tensor([2 * 1.8, 2 * 1.8]))
+
+
+def test_a_stream_is_rounded_and_held_on_its_grid():
+    stream = Stream(3)
+    x = torch.tensor([[-9.0, -0.3, 0.2, 0.25, 0.75, 1.4, 5.0]], requires_grad=True)
+    out = stream(x)
+    assert out.tolist() == [[-2.0, -0.5, 0.0, 0.0, 1.0, 1.5, 1.5]], "ties go to even"
+    out.sum().backward()
+    assert x.grad.tolist() == [[0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0]]
 
 
 def test_another_surrogate_takes_the_place_of_bireal():

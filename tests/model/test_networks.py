@@ -12,6 +12,8 @@ from torch import nn
 
 from arbonn.errors import DataError, LoweringError, RecipeError
 from arbonn.flows.lowering.lower import Lowered, LowerOptions, lower
+from arbonn.flows.recipe import Recipe
+from arbonn.flows.run import run
 from arbonn.model.batches import load
 from arbonn.model.data import DataSet
 from arbonn.model.export import export
@@ -162,6 +164,17 @@ def test_real_first_and_last_layers_train_and_are_refused_by_the_lowering(recipe
         "  allowed  one magnitude a row (bipolar), or integers of at most 8 bits times one scale a row\n"
         "  fix      train with quantized weights"
     )
+
+
+def test_a_run_for_hardware_refuses_real_layers_before_it_trains(recipe, tmp_path):
+    wanted = recipe(network={"name": "cnn", "first_last": "real"})
+    with pytest.raises(RecipeError) as caught:
+        run(Recipe(**vars(wanted)), tmp_path / "build")
+    assert str(caught.value) == (
+        "RecipeError: small: network.first_last: `real` first and last layers, which train and do not lower\n"
+        '  allowed  binary, int8\n  fix      first_last = "int8", or `arbonn train` for its accuracy alone'
+    )
+    assert not (tmp_path / "build").exists()
 
 
 def test_images_that_are_too_small(recipe):

@@ -112,3 +112,25 @@ def test_names_of_domains_do_not_matter_and_absent_ones_are_skipped(names, domai
     x, labels = drawn(min(domains, 3))
     renamed = torch.tensor(names)[labels] * 10
     assert firing_variance([x], renamed, 3.0).item() == pytest.approx(firing_variance([x], labels, 3.0).item())
+
+
+def test_domain_norm_of_maps_is_that_of_their_pixels():
+    """A map's pixels count like as many samples: equal domains then pool to BatchNorm's own statistics."""
+    x, domains = torch.randn(8, 3, 4, 5), torch.arange(8) % 2
+    norm, plain = DomainNorm(3, 0.0, 0.1), nn.BatchNorm2d(3)
+    norm.domains = domains
+    assert torch.allclose(norm(x), plain(x), atol=1e-5)
+    assert torch.allclose(norm.running_mean, plain.running_mean, atol=1e-6)
+    pixels = x.permute(0, 2, 3, 1).reshape(-1, 3)
+    _, mu, var = domain_statistics(x, domains)
+    _, mu_pixels, var_pixels = domain_statistics(pixels, domains.repeat_interleave(20))
+    assert torch.allclose(mu, mu_pixels, atol=1e-6)
+    assert torch.allclose(var, var_pixels, atol=1e-6)
+    norm.probability = 1.0
+    assert not torch.allclose(norm(x), plain(x), atol=1e-3)
+
+
+def test_firing_rates_of_maps_are_over_all_pixels():
+    x, domains = torch.randn(8, 3, 4, 5), torch.arange(8) % 2
+    pixels = x.permute(0, 2, 3, 1).reshape(-1, 3)
+    assert torch.allclose(firing_variance([x], domains, 2.0), firing_variance([pixels], domains.repeat_interleave(20), 2.0), atol=1e-6)

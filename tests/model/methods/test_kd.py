@@ -7,12 +7,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from torch import nn
 
 from arbonn.errors import TrainError
+from arbonn.model.batches import load
+from arbonn.model.layers import SignActivation, binary_layers
 from arbonn.model.methods.base import Lessons
 from arbonn.model.methods.kd import distillation
 from arbonn.model.methods.teacher import FloatTwin
-from arbonn.model.train import train
+from arbonn.model.train import build, train
 
 logits = arrays("float64", (4, 5), elements=st.floats(-5, 5))
 
@@ -81,3 +84,21 @@ def test_a_resumed_run_keeps_its_teacher(recipe, tmp_path, monkeypatch):
         patch.setattr("arbonn.model.methods.teacher.fit", lambda *arguments: pytest.fail("trained again"))
         resumed = train(small, tmp_path / "killed")
     assert resumed.model.read_bytes() == whole.model.read_bytes()
+
+
+@pytest.mark.parametrize("network", [{"name": "cnn", "channels": [4, 6]}, {"name": "resnet8", "channels": [2, 4]}])
+def test_the_twin_of_any_network_is_real_and_has_a_stage_for_each_sign(recipe, network):
+    small = recipe(network=network)
+    _, binary = build(small, load(small))
+    twin = FloatTwin(binary)
+    assert not binary_layers(twin)
+    signs = [module for module in binary.modules() if isinstance(module, SignActivation)]
+    x = torch.rand(3, 1, 8, 8)
+    answers, stages = twin(x)
+    assert answers.shape == (3, 10)
+    assert [stage.shape[1] for stage in stages] == [len(sign.beta) for sign in signs]
+    assert all((stage >= 0).all() for stage in stages)
+    twin(x)[0].sum().backward()
+    shapes = [layer.weight.shape for layer in twin.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    assert shapes == [layer.weight.shape for layer in binary_layers(binary).values()]
+    assert all(parameter.grad is None for parameter in binary.parameters())
