@@ -22,6 +22,7 @@ from arbonn.hw.units.mvau import MVAU
 from arbonn.hw.units.shuffle import Shuffle
 from arbonn.hw.units.split import Split
 from arbonn.hw.units.swg import SWG
+from arbonn.hw.units.unrolled_mvau import UnrolledMVAU
 from arbonn.hw.units.vvau import VVAU
 from tests.graph_builder import GraphBuilder, Port
 from tests.strategies import draw_divisor, output_of_levels, seeds, types, values
@@ -134,7 +135,26 @@ def borders(draw: st.DrawFn) -> DataflowGraph:
     )
 
 
+@st.composite
+def unrolled(draw: st.DrawFn) -> DataflowGraph:
+    """An UnrolledMVAU over pixels: any of its types, whole sums or levels."""
+    random, before = np.random.default_rng(draw(seeds)), draw(pixels(2))
+    rows, columns, dtype = draw(st.integers(1, 6)), draw(st.integers(1, 10)), draw(st.sampled_from(["BIPOLAR", "BINARY"]).map(datatype))
+    popcount = draw(st.booleans())
+    weight_dtype = datatype("BIPOLAR" if popcount else draw(st.sampled_from(["BIPOLAR", "BINARY", "TERNARY"])))
+    weights, depth = values(random, weight_dtype, (rows, columns)), draw(st.integers(1, 4))
+    node = UnrolledMVAU("u", weights, weight_dtype, "popcount" if popcount else "dot", depth=depth, seed=draw(st.integers(0, 3)))
+    low, high = node.folded.accumulator_range(dtype.low, dtype.high, dtype)
+    result = smallest(int(low.min()), int(high.max()))
+    if draw(st.booleans()):
+        result, count, offset = output_of_levels(draw)
+        thresholds = np.sort(random.integers(low.min() - 2, high.max() + 3, (rows, count)), axis=1)
+        node = replace(node, thresholds=thresholds, offset=offset)
+    return alone(node, {"i": ((*before, columns), dtype, columns), "o": ((*before, rows), result, rows)})
+
+
 UNITS: dict[str, st.SearchStrategy[DataflowGraph]] = {
+    "UnrolledMVAU": unrolled(),
     "SWG": swgs(),
     **{kind: windowed(kind) for kind in ("MaxPool", "AccPool", "VVAU")},
     **{kind: joins(kind) for kind in ("AddStreams", "DuplicateStreams", "Concat", "Split")},

@@ -37,6 +37,7 @@ FIRST_OUT: dict[str, Callable[[Node, Ports], int]] = {
     "AccPool": windowed(1),
     "VVAU": windowed(2),
     "FMPadding": lambda node, ports: 2,
+    "UnrolledMVAU": lambda node, ports: node.depth,  # type: ignore[attr-defined]
     **{kind: lambda node, ports: 1 for kind in ("AddStreams", "DuplicateStreams", "Concat", "Split", "Shuffle")},
 }
 

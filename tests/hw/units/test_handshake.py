@@ -37,6 +37,7 @@ from arbonn.hw.units.shuffle import Shuffle
 from arbonn.hw.units.split import Split
 from arbonn.hw.units.swg import SWG
 from arbonn.hw.units.thresholding import Thresholding
+from arbonn.hw.units.unrolled_mvau import UnrolledMVAU
 from arbonn.hw.units.vvau import VVAU
 from tests.hw.units.test_units import OURS
 
@@ -75,6 +76,10 @@ CASES: dict[str, tuple[Node, dict[str, Stream]]] = {
     "VVAU": (
         VVAU("u", RANDOM.choice([-1, 1], (4, 2)), BIT, thresholds=RANDOM.integers(0, 3, (4, 1)), group=2),
         {"i": port("BIPOLAR", 8, 2), "o": port("BIPOLAR", 4, 2)},
+    ),
+    "UnrolledMVAU": (
+        UnrolledMVAU("u", RANDOM.choice([-1, 1], (3, 8)), BIT, "popcount", np.array([[4], [3], [5]]), depth=2),
+        {"i": port("BIPOLAR", 8, 8), "o": port("BIPOLAR", 3, 3)},
     ),
     "AddStreams": (
         AddStreams("u"),

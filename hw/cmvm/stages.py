@@ -1,0 +1,53 @@
+"""A netlist cut into pipeline stages at whole LUT levels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from arbonn.hw.cmvm.netlist import ONE, Lut, Netlist
+
+
+@dataclass(frozen=True, eq=False)
+class Stages:
+    """`birth[net]`: the stage, from 1, whose logic makes the net (1 for inputs); `levels`: most LUT levels in a stage.
+
+    A net that a later stage k reads is kept in one register for each of the stages birth .. k - 1.
+    """
+
+    netlist: Netlist
+    depth: int
+    birth: tuple[int, ...]
+    levels: int
+
+    def registers(self, outputs: Sequence[int]) -> int:
+        """Flip-flops between the stages and behind the last, where `outputs` are read."""
+        last: dict[int, int] = {}
+        for net, stage in [*self.reads(), *((net, self.depth) for net in outputs)]:
+            last[net] = max(last.get(net, 0), stage)
+        return sum(stage - self.birth[net] for net, stage in last.items() if net > ONE)
+
+    def reads(self) -> Iterator[tuple[int, int]]:
+        """(net, stage that reads it), of all cells."""
+        for cell in self.netlist.cells:
+            stage = self.birth[cell.outs[0]]
+            yield from ((net, stage) for net in (cell.inputs if isinstance(cell, Lut) else cell.reads))
+
+
+def cut(netlist: Netlist, depth: int) -> Stages:
+    """The cut into at most `depth` stages whose longest has the fewest LUT levels."""
+    whole = int(netlist.net_levels().max(initial=0))
+    for levels in range(max(1, -(-whole // depth)), max(1, whole) + 1):
+        birth = [1] * netlist.nets
+        level = [0] * netlist.nets
+        for cell in netlist.cells:
+            reads = [net for net in (cell.inputs if isinstance(cell, Lut) else cell.reads) if net > ONE]
+            stage = max((birth[net] for net in reads), default=1)
+            at = 1 + max((level[net] for net in reads if birth[net] == stage), default=0)
+            if at > levels:
+                stage, at = stage + 1, 1
+            for net in cell.outs:
+                birth[net], level[net] = stage, at
+        if max(birth) <= depth:
+            return Stages(netlist, depth, tuple(birth), levels)
+    raise AssertionError("one stage holds everything")

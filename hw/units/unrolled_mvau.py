@@ -1,0 +1,230 @@
+"""UnrolledMVAU: a layer whose constant weights are wiring: a vector a cycle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+from amaranth.hdl import Cat, Const, Instance, Module, Signal, Value
+
+from arbonn.hw.cmvm.layer import Layer, build
+from arbonn.hw.cmvm.netlist import ONE, Chain, Lut
+from arbonn.hw.cmvm.stages import Stages, cut
+from arbonn.hw.cmvm.verilog import output_nets
+from arbonn.hw.datatypes import DataType, Integers
+from arbonn.hw.graph import Cost, Node, Ports
+from arbonn.hw.schedule import Control, Mark, Schedule
+from arbonn.hw.sequencer import Sequencer
+from arbonn.hw.unit_component import UnitComponent
+from arbonn.hw.units.mvau import MVAU
+
+MOVES = 20_000  # of the search, for each output: what it finds depends on these and the seed alone, so a graph has one hardware
+
+
+@dataclass(frozen=True, eq=False)
+class UnrolledMVAU(Node):
+    """o[r] = levels(acc[r]), or acc[r] itself without thresholds: an MVAU's values, for inputs of one bit and constant weights.
+
+    Parameters  weights (MH, MW) of -1 and 1, 0 and 1, or -1, 0 and 1; weight_dtype, domain, thresholds and offset as an MVAU's.
+                depth: pipeline stages, cut at whole LUT levels. seed: of the search for few LUTs.
+                primitives: LUTs and carry chains as cells of 7-series and UltraScale+; else the same as logic for any device.
+    Streams     i: (..., MW), BIPOLAR or BINARY, all lanes.  o: (..., MH), all lanes.
+    Timing      each step takes i and gives o. first_out = depth; interval = vectors in a frame; II 1.
+    Stalls      a rigid pipeline: all of it waits while o is not taken.
+    Memory      none; registers between the stages.
+    """
+
+    weights: Integers
+    weight_dtype: DataType
+    domain: str = "popcount"
+    thresholds: Integers | None = None
+    offset: int = 0
+    depth: int = 1
+    seed: int = 0
+    primitives: bool = False
+
+    @cached_property
+    def folded(self) -> MVAU:
+        """The MVAU of the same values."""
+        return MVAU(self.id, self.weights, self.weight_dtype, self.domain, self.thresholds, self.offset)
+
+    def knobs(self, ports: Ports) -> dict[str, tuple[str, int]]:
+        return {"i": ("", self.weights.shape[1]), "o": ("", self.weights.shape[0])}
+
+    def problems(self, ports: Ports) -> Iterator[str]:
+        i, o = ports["i"], ports["o"]
+        if i.dtype.name not in ("BIPOLAR", "BINARY") or self.weight_dtype.name not in ("BIPOLAR", "BINARY", "TERNARY"):
+            yield f"{i.dtype} inputs and {self.weight_dtype} weights (BIPOLAR or BINARY, and these or TERNARY, allowed)"
+            return
+        yield from self.folded.problems(ports)
+        if i.lanes != i.shape[-1] or o.lanes != o.shape[-1]:
+            yield f"{i.lanes} of {i.shape[-1]} and {o.lanes} of {o.shape[-1]} lanes (all are needed)"
+        if self.depth < 1:
+            yield f"depth {self.depth} (1 or more allowed)"
+
+    def evaluate(self, inputs: Mapping[str, Integers], ports: Ports) -> dict[str, Integers]:
+        return self.folded.evaluate(inputs, ports)
+
+    def control(self, ports: Ports) -> Control:
+        return Control((Schedule((1,), takes=(Mark("i"),), gives=(Mark("o"),), depth=self.depth),))
+
+    def affine(self, dtype: DataType) -> tuple[int, Integers]:
+        """(f, g) with acc = f * y + g, y = weights @ b for the stored bits b; g (MH,)."""
+        zero = np.zeros((1, self.weights.shape[1]), dtype=np.int64)
+        low, one = (self.folded.from_dot(dtype.decode(zero + bit) @ self.weights.T, dtype)[0] for bit in (0, 1))
+        total = self.weights.sum(axis=1)
+        factor = 2 if dtype.name == "BIPOLAR" and self.domain == "dot" else 1
+        assert ((one - low) == factor * total).all()
+        return factor, low
+
+    def layer(self, ports: Ports) -> Layer:
+        """The netlist of y, or of a bit for each threshold in turn: bit r * T + t is acc[r] >= thresholds[r, t]."""
+        weights, bounds = self.weights.T, None
+        if self.thresholds is not None:
+            factor, shift = self.affine(ports["i"].dtype)
+            each = -((shift[:, None] - self.thresholds) // factor)  # divided and rounded up
+            weights, bounds = np.repeat(weights, each.shape[1], axis=1), each.reshape(-1)
+        return _layer(
+            np.ascontiguousarray(weights, dtype=np.int64).tobytes(),
+            weights.shape,
+            None if bounds is None else bounds.astype(np.int64).tobytes(),
+            self.seed,
+        )
+
+    def stages(self, ports: Ports) -> Stages:
+        """The netlist cut for `depth`."""
+        return cut(self.layer(ports).netlist, self.depth)
+
+    def cost(self, ports: Ports, target: str) -> Cost:
+        layer, stages = self.layer(ports), self.stages(ports)
+        outputs = [net for word in layer.netlist.outputs for net in word]
+        counts = layer.netlist.counts()
+        # Plain logic on LUTs of 4 inputs: measured on a 32 x 32 layer for iCE40, 659 cells where the netlist has 272.
+        luts = counts.luts if target.startswith("xc") else counts.luts * 2.4
+        between = stages.registers(outputs)
+        return Cost(luts, between + ports["o"].width + self.depth, 0, 0, "the netlist's own count (7-series), or measured beside it")
+
+    def component(self, ports: Ports) -> UnitComponent:
+        return UnrolledMVAUComponent(self, ports)
+
+
+@lru_cache(maxsize=32)  # nodes are rebuilt by every change of a graph, and cost and component both ask
+def _layer(weights: bytes, shape: tuple[int, int], bounds: bytes | None, seed: int) -> Layer:
+    """The netlist of a matrix (inputs, outputs), and of bounds for bits."""
+    matrix = np.frombuffer(weights, dtype=np.int64).reshape(shape)
+    reached = None if bounds is None else np.frombuffer(bounds, dtype=np.int64)
+    return build(matrix, reached, seed=seed, moves=MOVES * shape[1], seconds=float("inf"))
+
+
+class UnrolledMVAUComponent(UnitComponent):
+    """The netlist, with registers between its stages; what makes the output's code of its bits is in the last."""
+
+    node: UnrolledMVAU
+
+    def datapath(self, m: Module, sequencers: list[Sequencer]) -> None:
+        (seq,) = sequencers
+        self.layer, self.stages = self.node.layer(self.streams), self.node.stages(self.streams)
+        netlist = self.layer.netlist
+        payload = self.port("i").payload
+        self.kept: dict[tuple[int, int], Value] = {(net, 1): payload[net - 2] for net in range(2, 2 + netlist.inputs)}
+        for number, cell in enumerate(netlist.cells):
+            for net in cell.outs:
+                self.kept[net, self.stages.birth[net]] = Signal(name=f"n{net}")
+            if isinstance(cell, Lut):
+                self._lut(m, number, cell, seq.move)
+            else:
+                self._chain(m, number, cell, seq.move)
+        outputs = [self._at(m, net, self.node.depth, seq.move) for net in output_nets(netlist, self.layer.ranges, self.layer.one_bit)]
+        results = self._codes(m, Cat(*outputs), len(outputs) // len(netlist.outputs))
+        with m.If(seq.move):
+            m.d.sync += self.port("o").payload.eq(Cat(*results))
+
+    def _at(self, m: Module, net: int, stage: int, move: Value) -> Value:
+        """A net as stage `stage` sees it."""
+        if net <= ONE:
+            return Const(net, 1)
+        if (net, stage) not in self.kept:
+            before = self._at(m, net, stage - 1, move)
+            self.kept[net, stage] = later = Signal(name=f"n{net}_{stage}")
+            with m.If(move):
+                m.d.sync += later.eq(before)
+        return self.kept[net, stage]
+
+    def _lut(self, m: Module, number: int, cell: Lut, move: Value) -> None:
+        stage = self.stages.birth[cell.outs[0]]
+        inputs = [self._at(m, net, stage, move) for net in cell.inputs]
+        outs = [self.kept[net, stage] for net in cell.outs]
+        if self.node.primitives:
+            m.submodules[f"l{number}"] = _primitive(inputs, cell.tables, outs)
+        else:
+            m.d.comb += [out.eq(_looked_up(table, inputs)) for table, out in zip(cell.tables, outs, strict=True)]
+
+    def _chain(self, m: Module, number: int, cell: Chain, move: Value) -> None:
+        stage = self.stages.birth[cell.outs[0]]
+        outs = [self.kept[net, stage] for net in cell.outs]
+        s, d = Signal(len(outs), name=f"s{number}"), Signal(len(outs), name=f"d{number}")
+        for k, p in enumerate(cell.positions):
+            inputs = [self._at(m, net, stage, move) for net in p.inputs]
+            if p.di_table is None:
+                m.d.comb += d[k].eq(self._at(m, p.di, stage, move))
+            if p.through:
+                m.d.comb += s[k].eq(inputs[0] if inputs else p.table & 1)
+            elif self.node.primitives:
+                tables = (p.table,) if p.di_table is None else (p.table, p.di_table)
+                m.submodules[f"c{number}_{k}"] = _primitive(inputs, tables, [s[k], d[k]][: len(tables)])
+            else:
+                m.d.comb += s[k].eq(_looked_up(p.table, inputs))
+                if p.di_table is not None:
+                    m.d.comb += d[k].eq(_looked_up(p.di_table, inputs))
+        carry = self._at(m, cell.cin, stage, move)
+        if not self.node.primitives:
+            m.d.comb += Cat(*outs).eq(d + (s ^ d) + carry)
+            return
+        for first in range(0, len(outs), 4):
+            sums, carries = Signal(4, name=f"o{number}_{first}"), Signal(4, name=f"co{number}_{first}")
+            pins = {"i_CI": carry, "i_CYINIT": 0} if first else {"i_CI": 0, "i_CYINIT": carry}
+            m.submodules[f"c{number}_{first}_carry"] = Instance(
+                "CARRY4", **pins, i_DI=_four(d, first), i_S=_four(s, first), o_O=sums, o_CO=carries
+            )
+            part = outs[first : first + 4]
+            m.d.comb += Cat(*part).eq(sums[: len(part)])
+            carry = carries[3]
+
+    def _codes(self, m: Module, bits: Value, width: int) -> list[Signal]:
+        """Stored output elements from the netlist's words, `width` bits each."""
+        node, o = self.node, self.streams["o"]
+        if node.thresholds is None:
+            factor, shift = node.affine(self.streams["i"].dtype)
+            signed = bool(self.layer.ranges[:, 0].min() < 0)
+            words = [bits[r * width : (r + 1) * width] for r in range(len(shift))]
+            totals = [(word.as_signed() if signed else word) * factor + int(g) for word, g in zip(words, shift, strict=True)]
+        else:
+            count = node.thresholds.shape[1]
+            groups = [bits[r * count : (r + 1) * count] for r in range(len(node.thresholds))]
+            totals = [sum((bit for bit in group[1:]), group[0]) + (0 if o.dtype.name == "BIPOLAR" else node.offset) for group in groups]
+        results = [Signal(o.dtype.bits, name=f"result_{r}") for r in range(len(totals))]
+        m.d.comb += [result.eq(total) for result, total in zip(results, totals, strict=True)]  # cut or extended by its own sign
+        return results
+
+
+def _four(value: Value, first: int) -> Value:
+    part = value[first : first + 4]
+    return Cat(part, Const(0, 4 - len(part))) if len(part) < 4 else part
+
+
+def _looked_up(table: int, inputs: list[Value]) -> Value:
+    """The entry of a truth table."""
+    return Const(table, 1 << len(inputs)).bit_select(Cat(*inputs), 1) if inputs else Const(table & 1, 1)
+
+
+def _primitive(inputs: list[Value], tables: tuple[int, ...], outs: list[Value]) -> Instance:
+    """A LUTk of one function, or a LUT6_2 of two."""
+    size = 1 << len(inputs)
+    if len(tables) == 1:
+        pins = {f"i_I{k}": net for k, net in enumerate(inputs)}
+        return Instance(f"LUT{len(inputs)}", p_INIT=Const(tables[0], size), **pins, o_O=outs[0])
+    upper, lower = (sum((table >> (k % size) & 1) << k for k in range(32)) for table in tables)
+    pins = {f"i_I{k}": inputs[k] if k < len(inputs) else Const(0, 1) for k in range(5)}
+    return Instance("LUT6_2", p_INIT=Const(upper << 32 | lower, 64), **pins, i_I5=Const(1, 1), o_O6=outs[0], o_O5=outs[1])
