@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.flows.lowering.test_lower_conv import assert_equal_to_file, lowered
 
 from arbonn.errors import LoweringError
 from arbonn.hw.units.swg import SWG
 from tests.flows.images import Images
+from tests.flows.lowering.test_lower_conv import assert_equal_to_file, lowered
 
 
 def padded(value: float, own: int, activation: str = "sign") -> Images:
