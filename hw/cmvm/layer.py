@@ -9,16 +9,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from arbonn.hw.cmvm.costs import costs, width
+from arbonn.errors import InputError
+from arbonn.hw.cmvm.costs import NEVER, costs, width
 from arbonn.hw.cmvm.netlist import Netlist
 from arbonn.hw.cmvm.prices import Prices, Rows, leaf_prices
-from arbonn.hw.cmvm.tree import Found, grow
+from arbonn.hw.cmvm.tree import CHUNKS, Found, grow
 from arbonn.hw.cmvm.writer import Writer
 from arbonn.hw.datatypes import Integers
 
 VECTORS = 1000  # random ones that every netlist is checked on, beside the extremes
 MOVES_A_ROW = 30_000
-ADDERS = 3  # final adders in a row, where no bound on levels says otherwise
+ADDERS = 3  # most final adders in a row
+ENDS = 4  # levels that the ends of rows may take, one more than was seen
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,19 +83,40 @@ def build(
 ) -> Layer:  # fmt: skip
     """The layer y = b @ weights for b of 0 and 1; with thresholds (outputs,), the bits y >= threshold.
 
-    levels   bound on LUT levels.
+    levels   bound on LUT levels. Raises InputError where none is found that keeps it.
     moves    of the search, by default 30,000 a row: with all of them done the result depends on `seed` alone; after `seconds` it is the
              best so far.
     """
-    rows = rows_of(weights)
+    began, rows = time.monotonic(), rows_of(weights)
     wanted = MOVES_A_ROW * rows.count if moves is None else moves
-    began = time.monotonic()
-    limit = ADDERS if rows.from_rows else -1
-    found = grow(
-        rows, (prices := prices_for(rows, weights, levels)), limit=limit, one_bit=thresholds is not None, moves=wanted,
-        seconds=seconds - (time.monotonic() - began), seed=seed, report=report,
-    )  # fmt: skip
-    return finished(weights, thresholds, rows, prices, found, seed)
+    # A row is its words' level, then a level for each final adder above it and for a comparison: (adders, level of words) to try.
+    if levels is None:
+        tries: list[list[tuple[int, int | None]]] = [[(ADDERS if rows.from_rows else -1, None)]]
+    else:
+        deepest = ADDERS if rows.from_rows else -1
+        tries = [
+            [(limit, by) for by in range(levels - max(limit, 0), max(0, levels - max(limit, 0) - ENDS), -1)]
+            for limit in range(min(0, deepest), deepest + 1)
+        ]
+    best: Layer | None = None
+    for number, rivals in enumerate(tries):
+        for limit, by in rivals:
+            prices = prices_for(rows, weights, by)
+            found = grow(
+                rows, prices, limit=limit, one_bit=thresholds is not None, moves=max(CHUNKS, wanted // len(tries)),
+                seconds=(seconds - time.monotonic() + began) / (len(tries) - number), seed=seed,
+                report=lambda done, number=number: report((number + done) / len(tries)),  # type: ignore[misc]
+            )  # fmt: skip
+            if found.cost >= NEVER:
+                continue
+            layer = finished(weights, thresholds, rows, prices, found, seed)
+            if levels is None or layer.netlist.counts().levels <= levels:
+                if best is None or layer.estimate < best.estimate:
+                    best = layer
+                break  # fewer levels for the words only cost more
+    if best is None:
+        raise InputError(f"{levels} levels", found="no netlist with so few was found", allowed="a bound that leaves room for the sums")
+    return best
 
 
 def finished(weights: Integers, thresholds: Integers | None, rows: Rows, prices: Prices, found: Found, seed: int) -> Layer:

@@ -172,6 +172,8 @@ class Writer:
             straight = sorted(literals, key=lambda literal: literal[1])  # positive ones first
             raw = min(RAW, n - 2)
             by = self.prices.by - 1 if self.prices.costs.bounded else self.prices.by
+            if self.prices.costs.popcounts[by, n - raw - 1] >= NEVER:  # the last step takes a level of its own
+                raw, by = 0, by + 1
             word = self.sums.count(straight[1 : n - raw], by)
             own = [*word.bits, *[ZERO] * bits][:bits]
             self.totals[row] = self.sums.add(own, NOTHING, 1, straight[n - raw :], straight[:1], -word.shift), result.signed

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
+from arbonn.errors import InputError
 from arbonn.hw.cmvm.layer import Layer, build, check
 from arbonn.hw.cmvm.netlist import Chain, Lut
 from arbonn.hw.datatypes import Integers
@@ -99,3 +100,18 @@ def test_the_check_finds_one_wrong_table_entry() -> None:
         broken.nets = netlist.nets
         with pytest.raises(AssertionError, match="in place of"):
             check(broken, weights, None, seed=0)
+
+
+@pytest.mark.parametrize("levels", [5, 7])
+def test_a_bound_on_levels_holds_and_costs(levels: int) -> None:
+    weights = np.random.default_rng(0).choice([-1, 1], (40, 12))
+    free, bounded = build(weights, moves=5000), build(weights, moves=5000, levels=levels)
+    assert bounded.netlist.counts().levels <= levels
+    assert bounded.verified == free.verified
+    assert bounded.netlist.counts().luts <= 1.3 * free.netlist.counts().luts
+
+
+def test_a_bound_that_cannot_be_kept_is_told() -> None:
+    with pytest.raises(InputError) as caught:
+        build(np.ones((64, 1), dtype=np.int64), moves=100, levels=2)
+    assert str(caught.value) == ("InputError: 2 levels: no netlist with so few was found\n  allowed  a bound that leaves room for the sums")
