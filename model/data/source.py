@@ -63,4 +63,4 @@ def read_idx(path: Path, digest: str, fix: str) -> npt.NDArray[np.uint8]:
     verify(content, digest, path, fix)
     axes = content[3]
     shape = np.frombuffer(content, ">u4", axes, 4).astype(int)
-    return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape)
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape).copy()  # bytes alone are read-only, which torch warns of

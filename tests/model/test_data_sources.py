@@ -96,6 +96,7 @@ def test_the_four_files_of_the_original(four):
     whole = load(DataConfig(name="fashion-mnist", root=str(four), val=10))
     with gzip.open(four / f"{mnist.FILES[2]}.gz") as file:
         assert bytes(whole.test.codes) == file.read()[16:], "all of them, in their order"
+    assert whole.test.codes.flags.writeable, "torch warns of tensors that cannot be written"
 
 
 def test_a_truncated_file(four):
