@@ -38,11 +38,18 @@ class MemoryCost(NamedTuple):
 def memory_cost(words: int, width: int, target: str, *, writable: bool = False) -> MemoryCost:
     """Cost of a table: the fewest blocks of the target's aspect ratios that hold it, or LUTs where it is small.
 
-    A `writable` one of one word is a register; a small one is LUT RAM, or registers where the target has none.
+    A `writable` one of one word is a register; a small one is LUT RAM, or registers where the target has none. Of a block whose read port
+    cannot give the old word of an address that is written in the same cycle, yosys makes one that can: registers for what was read and
+    written, a comparison of addresses.
     """
     bits = words * width
-    if writable and (words <= 1 or bits < SMALLEST_BLOCK[target]):
+    if writable and (words <= 1 or bits < SMALLEST_WRITABLE[target]):
         return _small_writable(words, width, target)
+    if writable:
+        blocks, address = memory_cost(words, width, target), (words - 1).bit_length()
+        keeps = target in READS_OLD
+        brams = max(1, blocks.brams)
+        return MemoryCost(bits, brams, 0 if keeps else width + address / 2, 0 if keeps else 2 * width + address + 2)
     if words <= 1 or bits < SMALLEST_BLOCK[target]:
         return MemoryCost(0 if words <= 1 else bits, 0, 0 if words <= 1 else bits / 8)  # a LUT4 holds 16 bits; about half are lost
     return MemoryCost(bits, min(-(-words // depth) * -(-width // wide) for depth, wide in BLOCK_SHAPES[target]), 0)
@@ -68,3 +75,5 @@ BLOCK_SHAPES: dict[str, tuple[tuple[int, int], ...]] = {
 }
 # Below this many bits yosys builds a table from LUTs (its memory maps' minimum use of a block).
 SMALLEST_BLOCK = {"ice40": 128, "ecp5": 512, "gowin": 512, "xc7": 1024}
+SMALLEST_WRITABLE = SMALLEST_BLOCK | {"ice40": 82}  # 2 % of a block: there a writable table would be registers
+READS_OLD = ("xc7",)  # seen with yosys 0.70: the others get that comparison
