@@ -19,6 +19,7 @@ def network_digest(graph: DataflowGraph) -> str:
     """SHA-256 of a graph without names, provenance, folding (lanes, FIFOs, DWCs, line buffers) and what input codes mean.
 
     Units, their parameters and pipeline depths, the shapes and types of streams, the order of units and the codes of the input count.
+    So does the order of parallel branches: two graphs that differ in no more than that have different digests.
     """
     return graph_file.digest(plain(graph))
 
@@ -29,9 +30,7 @@ def plain(graph: DataflowGraph) -> DataflowGraph:
     kept = [n for n in graph.ordered() if not isinstance(n, FIFO | DWC)]
     names = {n.id: f"n{k}" for k, n in enumerate(kept)}
     for node in kept:
-        wide = node
-        if isinstance(node, SWG):
-            wide = replace(node, pixels=PIXELS, value=node.value if any(node.padding) else 0)
+        wide = _line_buffer(node, graph) if isinstance(node, SWG) else node
         nodes[node.id] = replace(wide, id=names[node.id], origin=())
     for stream in _sources(graph, kept):
         source, sink = stream.source, _sink(graph, stream)
@@ -44,6 +43,15 @@ def plain(graph: DataflowGraph) -> DataflowGraph:
     codes = graph.contract
     contract = InputContract(codes.dtype, low=codes.low, high=codes.high)
     return DataflowGraph(tuple(nodes.values()), tuple(streams), contract)
+
+
+def _line_buffer(node: SWG, graph: DataflowGraph) -> SWG:
+    """With room for any frame, and no more border than windows reach."""
+    ports = graph.ports(node)
+    (h, w, _), (top, left, bottom, right) = ports["i"].shape, node.padding
+    (oh, ow), (eh, ew), (sh, sw) = node.windows(ports), node.extent(), node.stride
+    padding = (top, left, min(bottom, max(0, (oh - 1) * sh + eh - h - top)), min(right, max(0, (ow - 1) * sw + ew - w - left)))
+    return replace(node, pixels=PIXELS, padding=padding, value=node.value if any(padding) else 0)
 
 
 def _sources(graph: DataflowGraph, kept: list[Node]) -> Iterator[Stream]:

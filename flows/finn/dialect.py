@@ -7,7 +7,8 @@ A tensor holds the integers of a stream, NCHW; where a XnorPopcountMatMul takes 
     thresholds, Thresholding  MultiThreshold, its thresholds in what the operator before gives
     Lookup                    MultiThreshold where all rows rise or fall; else Mul, Add and Round where these give its integers
     SWG + MaxPool, + AccPool  MaxPool; AveragePool, Mul and Round
-    AddStreams, Concat        Add, Concat        DuplicateStreams, FIFO, DWC, LabelSelect    nothing
+    AddStreams, Concat        Add, Concat        Split, Shuffle  Slice, Gather
+    DuplicateStreams, FIFO, DWC, LabelSelect     nothing
 
 Everything else is refused, all of it in one error.
 """
@@ -40,6 +41,8 @@ from arbonn.hw.units.label_select import LabelSelect
 from arbonn.hw.units.lookup import Lookup
 from arbonn.hw.units.max_pool import MaxPool
 from arbonn.hw.units.mvau import MVAU
+from arbonn.hw.units.shuffle import Shuffle
+from arbonn.hw.units.split import Split
 from arbonn.hw.units.swg import SWG
 from arbonn.hw.units.thresholding import Thresholding
 from arbonn.hw.units.vvau import VVAU
@@ -65,7 +68,12 @@ class _Emitter(Tensors):
 
     def model(self) -> onnx.ModelProto:
         graph, problems = self.graph, list[str]()
-        (source,) = graph.inputs
+        source = graph.inputs[0]
+        if len(graph.inputs) > 1 or any(len(s.shape) == 2 for s in graph.streams):
+            found = (
+                f"{len(graph.inputs)} inputs ({', '.join(s.id for s in graph.inputs)})" if len(graph.inputs) > 1 else "streams of two axes"
+            )
+            raise LoweringError("finn-base", found=found, allowed="one input of codes, (C,) or (H, W, C)")
         shape = source.shape if len(source.shape) == 1 else (source.shape[2], *source.shape[:2])
         self.tensors[source.id] = Tensor(self.file.tensor("x", shape, source.dtype.name), len(source.shape) == 1)
         for node in graph.ordered():
@@ -99,7 +107,7 @@ class _Emitter(Tensors):
         kinds: dict[type[Node], Callable[..., None]] = {
             SWG: self._swg, FMPadding: self._padding, MVAU: self._mvau, VVAU: self._vvau, Thresholding: self._thresholding,
             Lookup: self._lookup, MaxPool: self._max_pool, AccPool: self._acc_pool, AddStreams: self._add, Concat: self._concat,
-            DuplicateStreams: self._same, FIFO: self._same, DWC: self._same,
+            Split: self._split, Shuffle: self._shuffle, DuplicateStreams: self._same, FIFO: self._same, DWC: self._same,
         }  # fmt: skip
         if type(node) not in kinds:
             raise UnfitError("has no operator there")
@@ -246,6 +254,23 @@ class _Emitter(Tensors):
         o, flat = ports["o"], len(ports["o"].shape) == 1
         inputs = [self._joined(node, ports, port) for port in node.takes]
         self.give(o, self.file.op("Concat", node.id, inputs, self.shape(o, flat), o.dtype.name, axis=1), flat=flat)
+
+    def _split(self, node: Split, ports: dict[str, Stream]) -> None:
+        tensor, first = self.form(ports["i"], node.id, bits=False), 0
+        for port in node.gives:
+            o = ports[port]
+            limits = [
+                self.file.constant(f"{node.id}_{port}_{k}", np.array([n], np.int64)) for k, n in enumerate((first, first + o.shape[-1], 1))
+            ]
+            name = self.file.op("Slice", f"{node.id}_{port}", [tensor.name, *limits], self.shape(o, tensor.flat), o.dtype.name)
+            self.give(o, name, flat=tensor.flat)
+            first += o.shape[-1]
+
+    def _shuffle(self, node: Shuffle, ports: dict[str, Stream]) -> None:
+        tensor, o = self.form(ports["i"], node.id, bits=False), ports["o"]
+        order = self.file.constant(f"{node.id}_order", np.asarray(node.order, np.int64))
+        name = self.file.op("Gather", node.id, [tensor.name, order], self.shape(o, tensor.flat), o.dtype.name, axis=1)
+        self.give(o, name, flat=tensor.flat)
 
     def _joined(self, node: Node, ports: dict[str, Stream], port: str) -> str:
         where = f"{node.id}_{port}"

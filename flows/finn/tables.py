@@ -59,7 +59,7 @@ def steps_of(table: Integers, low: int) -> Steps | str:
     counts = signs[:, None] * (table - starts[:, None])
     most = max(1, int(counts.max()))
     if most > MOST:
-        return f"has a table of {most} steps ({MOST} allowed)"
+        return f"has a table of {most} steps ({MOST} allowed) that is no rounded line either"
     wanted = np.arange(1, most + 1)
     return Steps(low + np.stack([np.searchsorted(row, wanted) for row in counts]), signs, starts)
 

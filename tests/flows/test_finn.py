@@ -16,20 +16,34 @@ from hypothesis import given, settings
 from numpy.testing import assert_array_equal
 
 from arbonn.errors import CheckError, LoweringError
+from arbonn.flows.commands.dry import emitted_file
 from arbonn.flows.finn import compare
 from arbonn.flows.finn.compare import as_input, compared, executed, logits_of
 from arbonn.flows.finn.dialect import FILE, emit, finn_model
 from arbonn.flows.finn.file import DOMAIN
 from arbonn.flows.lowering.lower import LowerOptions, drawn_frames, lower
 from arbonn.flows.lowering.weights import matrix_of
+from arbonn.flows.options import Common
+from arbonn.flows.options import LowerOptions as StageOptions
 from arbonn.flows.same_network import network_digest
-from arbonn.hw.graph import DataflowGraph
+from arbonn.flows.stages import lower as stage
+from arbonn.hw import graph_file
+from arbonn.hw.contract import InputContract
+from arbonn.hw.datatypes import datatype
+from arbonn.hw.graph import DataflowGraph, Endpoint, Stream
+from arbonn.hw.units.add_streams import AddStreams
+from arbonn.hw.units.concat import Concat
+from arbonn.hw.units.dwc import DWC
 from arbonn.hw.units.mvau import MVAU
+from arbonn.hw.units.shuffle import Shuffle
+from arbonn.hw.units.split import Split
 from arbonn.hw.units.vvau import VVAU
+from tests.flows.branched import branched
 from tests.flows.images import Images, images
 from tests.flows.lowering.test_lower_conv import lowered
-from tests.flows.networks import Builder, Case, cases, draw_layers, perceptron
+from tests.flows.networks import Case, cases, draw_layers, perceptron
 from tests.flows.test_cli import arbonn
+from tests.graph_builder import GraphBuilder
 from tests.strategies_images import blocks
 
 
@@ -72,6 +86,53 @@ def test_a_network_on_images_comes_back_as_the_same(drawn: tuple[onnx.ModelProto
     goes_round(*drawn)
 
 
+def emitted_or_refused(graph: DataflowGraph) -> onnx.ModelProto | None:
+    """None where tables are refused, which a drawn network may have."""
+    try:
+        return finn_model(graph)
+    except LoweringError as error:
+        if " (Lookup) has a table " not in error.found:
+            raise
+        return None
+
+
+@given(drawn=branched())
+@settings(max_examples=10)
+def test_a_network_of_branches_comes_back_as_one_that_gives_the_same(drawn: tuple[onnx.ModelProto, str]) -> None:
+    _, graph = lowered(*drawn)
+    emitted = emitted_or_refused(graph)
+    if emitted is None:
+        return
+    assert compared(graph, 8) > 0
+    _, again = lowered(emitted, next(entry.value for entry in emitted.metadata_props if entry.key == "arbonn.input"))
+    codes = drawn_frames(graph.contract, graph.inputs[0].elements, 8, 0)  # branches may come back in another order
+    seen = (logits_of(g, codes.reshape(-1, *g.inputs[0].shape)) for g in (graph, again))
+    assert_array_equal(*seen)
+
+
+@pytest.mark.parametrize("before", [(), (2, 3)])
+def test_what_parts_and_joins_gives_the_same_integers(before: tuple[int, ...]) -> None:
+    kind = datatype("INT3")
+    made = GraphBuilder(((*before, 6), kind, 2))
+    ends = made.add(Split("split"), {"i": "x"}, {"o0": ((*before, 4), kind, 2), "o1": ((*before, 2), kind, 2)})
+    (joined,) = made.add(Concat("join"), {"i0": ends[1], "i1": ends[0]}, {"o": ((*before, 6), kind, 2)})
+    wide = made.chain(DWC("wide"), joined, ((*before, 6), kind, 6))
+    made.chain(Shuffle("shuffle", np.array([2, 0, 1, 5, 4, 3])), wide, ((*before, 6), kind, 6))
+    graph = made.graph()
+    codes = np.random.default_rng(0).choice(kind.every(), (3, *before, 6))
+    expected = np.moveaxis(logits_of(graph, codes), -1, 1).reshape(3, -1)
+    assert_array_equal(executed(finn_model(graph, 3), codes), expected)
+
+
+def test_a_graph_with_several_inputs_is_refused() -> None:
+    kind = datatype("INT3")
+    ends = [Stream(f"i{k}", (3,), kind, 1, sink=Endpoint("u", f"i{k}")) for k in range(2)]
+    streams = (*ends, Stream("o", (3,), datatype("INT4"), 1, source=Endpoint("u", "o")))
+    with pytest.raises(LoweringError) as error:
+        finn_model(DataflowGraph((AddStreams("u"),), streams, InputContract(kind)).verify())
+    assert str(error.value) == "LoweringError: finn-base: 2 inputs (i0, i1)\n  allowed  one input of codes, (C,) or (H, W, C)"
+
+
 @given(graph=blocks())
 @settings(max_examples=30)
 def test_branches_give_the_same_integers(graph: DataflowGraph) -> None:
@@ -100,11 +161,6 @@ def test_binary_layers_are_xnor_popcounts_of_bits_and_multi_bit_ones_are_not() -
 
 
 def test_a_folded_graph_gives_the_same_file(tmp_path: Path) -> None:
-    from arbonn.flows.options import Common
-    from arbonn.flows.options import LowerOptions as StageOptions
-    from arbonn.flows.stages import lower as stage
-    from arbonn.hw import graph_file
-
     onnx.save(binary(), tmp_path / "net.onnx")
     stage(tmp_path / "net.onnx", StageOptions(input="bipolar", samples=10), Common(tmp_path / "build"))
     folded, plain = graph_file.load(tmp_path / "build"), lower(tmp_path / "net.onnx", LowerOptions(input="bipolar", samples=10)).graph
@@ -141,15 +197,14 @@ def test_the_command_writes_and_compares(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["emitted"] == {"file": FILE, "compared": 64}
     again = lower(tmp_path / "build" / FILE, LowerOptions(samples=10))
     assert again.contract_source == "metadata"
-    wrong = arbonn("lower", tmp_path / "net.onnx", "--emit", "keras")
-    assert wrong.returncode == 2
-    odd = (
-        Builder((1, 6)).then("MatMul", np.eye(6)).then("Abs").then("Quant", np.float32(1), np.float32(0), np.float32(2), signed=0, narrow=0)
-    )
-    onnx.save(odd.then("MatMul", np.eye(6)).model(), tmp_path / "odd.onnx")
-    refused = arbonn("lower", tmp_path / "odd.onnx", "--input", "int4", "--out", tmp_path / "odd", "--emit", "finn-base")
-    assert refused.returncode == 2
-    assert not (tmp_path / "odd" / FILE).exists()
+
+
+def test_a_refused_graph_leaves_no_file(tmp_path: Path) -> None:
+    b = Images((2, 4, 4)).conv(3, [2, 2]).activation("abs").flat().dense(2)
+    graph_file.save(lowered(b.model(), "int3,scale=1")[1], tmp_path)
+    with pytest.raises(LoweringError):
+        emitted_file(tmp_path)
+    assert not (tmp_path / FILE).exists()
 
 
 def data() -> Path:
