@@ -29,9 +29,21 @@ def build(config: NetworkConfig, image: tuple[int, int, int], classes: int, meth
     for option in {"sizes", "channels", "stream_bits", "shortcut"} - set(heeded):
         if getattr(config, option) != NetworkConfig.model_fields[option].default:
             raise RecipeError(f"network.{option}", found=f"`{config.name}` has none", allowed=", ".join(heeded), fix=f"leave {option} out")
-    if takes_images(config):
-        return builder(config, image, classes, method)
-    return builder(config, prod(image), classes, method)
+    network = builder(config, image if takes_images(config) else prod(image), classes, method)
+    if config.first_last != "binary" and not _has_binary_layer(network):
+        raise RecipeError(
+            "network.first_last",
+            found=f"`{config.first_last}` first and last layers, and no binary one between them",
+            allowed="a network of at least three layers",
+            fix='add a layer, or first_last = "binary"',
+        )
+    return network
+
+
+def _has_binary_layer(network: nn.Module) -> bool:
+    from arbonn.model.layers import binary_layers
+
+    return bool(binary_layers(network))
 
 
 def takes_images(config: NetworkConfig) -> bool:

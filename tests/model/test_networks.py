@@ -153,10 +153,10 @@ def test_a_colour_image(recipe, tmp_path):
 
 
 def test_real_first_and_last_layers_train_and_are_refused_by_the_lowering(recipe, tmp_path):
-    wanted = recipe(network={"name": "cnn", "channels": [4], "first_last": "real"})
+    wanted = recipe(network={"name": "cnn", "channels": [4, 6], "first_last": "real"})
     data = load(wanted)
     _, network = build(wanted, data)
-    assert not binary_layers(network)
+    assert list(binary_layers(network)) == ["conv1"]
     with pytest.raises(LoweringError) as caught:
         lowered(statistics(network, data), data, wanted, tmp_path)
     assert str(caught.value).endswith(
@@ -225,6 +225,11 @@ def test_an_image_that_a_resnet_cannot_halve(recipe):
         ({"name": "tfc", "channels": [3]}, "network.channels: `tfc` has none\n  allowed  sizes\n  fix      leave channels out"),
         ({"name": "cnn", "stream_bits": 3},
          "network.stream_bits: `cnn` has none\n  allowed  sizes, channels\n  fix      leave stream_bits out"),
+        (
+            {"name": "cnn", "channels": [4], "first_last": "int8"},
+            "network.first_last: `int8` first and last layers, and no binary one between them\n"
+            '  allowed  a network of at least three layers\n  fix      add a layer, or first_last = "binary"',
+        ),
         (
             {"name": "resnet8", "channels": [4, 6]},
             "network.channels: 6 channels behind 4\n  allowed  twice as many in each stage, as a concatenation of two gives\n"
