@@ -158,7 +158,10 @@ def rtl(model: Path, images: Integers, folder: Path) -> Iterator[Row]:
 
 def all_rows(data: Path | None) -> Iterator[tuple[str, list[Row] | str]]:
     """Every measurement by name, or why it was left out."""
+    from arbonn.flows.bench.methods import cnv_methods  # here: it takes Row from this file
+
     yield "engine", list(engine())
+    yield "methods", list(cnv_methods())
     if data is None:
         yield "reference", "ARBONN_DATA is not set: it names the folder with TFC_1W1A.onnx and mnist.npz"
         return

@@ -24,14 +24,14 @@ class ScaledSign(torch.autograd.Function):
     def forward(ctx, w: Tensor, alpha: Tensor, clip: float | None, scale_grad: ScaleGrad) -> Tensor:
         ctx.save_for_backward(w, alpha)
         ctx.clip, ctx.scale_grad = clip, scale_grad
-        return _per_channel(alpha.abs(), w) * sign(w)
+        return sign(w).mul_(_per_channel(alpha.abs(), w))
 
     @staticmethod
     def backward(ctx, g: Tensor) -> tuple[Tensor | None, ...]:
         w, alpha = ctx.saved_tensors
         dw = _per_channel(alpha.abs(), w) * g
         if ctx.clip is not None:
-            dw = dw * (w.abs() <= ctx.clip)
+            dw.mul_(w.abs() <= ctx.clip)
         along = sign(w) if ctx.scale_grad == "true" else w
         return dw, (g * along).flatten(1).sum(1) * sign(alpha), None, None
 

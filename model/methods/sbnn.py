@@ -111,5 +111,18 @@ class Sbnn(Method):
 
     def _share_of_ones(self) -> Tensor:
         """ones/total over all binary layers; each one counted through an identity in w."""
-        ones = [(layer.bits() + layer.weight - layer.weight.detach()).sum() for layer in self.layers]
+        ones = [CountOnes.apply(layer.weight, layer.bits()) for layer in self.layers]
         return torch.stack(ones).sum() / sum(layer.weight.numel() for layer in self.layers)
+
+
+class CountOnes(torch.autograd.Function):
+    """Forward the number of `bits`; backward 1 for every weight, as if each one were its weight."""
+
+    @staticmethod
+    def forward(ctx, w: Tensor, bits: Tensor) -> Tensor:
+        ctx.shape = w.shape
+        return bits.sum().to(w.dtype)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, None]:
+        return grad.expand(ctx.shape), None
