@@ -147,6 +147,16 @@ def in_another_order() -> Branched:
     return b.shuffle(2).add(start)
 
 
+def bordered(join: str) -> Branched:
+    """A Pad on one branch in front of a join, where no window takes it in."""
+    b = picture()
+    start = b.at
+    b.activation("sign").conv(4, [3, 3], pads=[2, 2, 2, 2]).norm()
+    way = b.quant(0.5, 2).at
+    b.back(start).pad([1, 1, 1, 1], 0.5)
+    return b.add(way) if join == "Add" else b.concat(way)
+
+
 def scales_in_a_ratio() -> Branched:
     b = picture()
     start = b.at
@@ -176,6 +186,8 @@ ODD: dict[str, tuple[Callable[[], Branched], dict[str, int]]] = {
     "forks in forks": (nested, {"DuplicateStreams": 2, "AddStreams": 3}),
     "channels that nobody takes": (one_of_two, {"Split": 0, "MVAU": 4}),
     "branches in another order": (in_another_order, {"Shuffle": 1, "AddStreams": 1}),
+    "a border in a sum": (lambda: bordered("Add"), {"FMPadding": 1, "AddStreams": 1}),
+    "a border in a concatenation": (lambda: bordered("Concat"), {"FMPadding": 1, "Concat": 1}),
     "scales in a ratio": (scales_in_a_ratio, {"AddStreams": 1}),
     "more branches than one fork has": (many_branches, {"DuplicateStreams": 2, "Concat": 3}),
 }
