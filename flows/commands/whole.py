@@ -21,12 +21,17 @@ def build(
 ) -> Answer:
     """Make a bitstream for a board and check what was built at its pins: the bitstream where tools turn it back, else the netlist.
 
+    For AMD's boards, whose bitstreams only Vivado makes, write what Vivado and PYNQ need.
+
     Example: arbonn build build/digits --board icebreaker
     Next:    arbonn infer build/digits --port /dev/ttyUSB1
     """
     from arbonn.flows import stages
     from arbonn.flows.progress import shown
+    from arbonn.hw.boards.amd import amd_boards
 
+    if board in amd_boards():
+        return _package(build, board)
     options = BuildOptions(board, netlist_frames)
     with shown() as report:
         common = Common(build, report=report)
@@ -52,6 +57,25 @@ def build(
     checked = netlist.as_json() if netlist and not netlist.skipped else None
     data = {**result.as_json(), "netlist": checked, "skipped": skipped}
     return Answer(data, lambda: table(f"{build}: built for {board}", rows), exit_code=1 if differs or not result.timing_met else 0)
+
+
+def _package(build: Path, board: str) -> Answer:
+    """The build for an AMD board."""
+    from arbonn.flows import stages
+    from arbonn.flows.progress import shown
+
+    with shown() as report:
+        result = stages.package(build, board, Common(build, report=report))
+    largest = sorted((unit for unit in result.units if "/" in unit.unit), key=lambda unit: -unit.luts)[:8]
+    rows = {
+        "device": f"{result.part}, {result.clock_mhz:g} MHz",
+        "cells": f"{result.luts} LUTs, {result.ffs} flip-flops, {result.brams} block RAMs (open synthesis, units kept apart)",
+        "of these": "\n".join(f"{unit.luts:6} LUTs  {unit.ffs:6} flip-flops  {unit.unit}" for unit in largest),
+        "files": ", ".join(result.files),
+        "folder": result.folder,
+        "next": "vivado -mode batch -source build.tcl   (not run in Vivado by this project)",
+    }
+    return Answer(result.as_json(), lambda: table(f"{build}: packaged for {board}", rows))
 
 
 @command

@@ -1,0 +1,7 @@
+"""Digilent Arty Z7-20: Zynq 7020."""
+
+from __future__ import annotations
+
+from arbonn.hw.boards.amd import AmdBoard
+
+AMD = AmdBoard("arty-z7", part="xc7z020clg400-1", files="digilentinc.com:arty-z7-20:part0", processor="zynq", family="xc7", clock_mhz=100.0)

@@ -1,0 +1,7 @@
+"""TUL PYNQ-Z2: Zynq 7020."""
+
+from __future__ import annotations
+
+from arbonn.hw.boards.amd import AmdBoard
+
+AMD = AmdBoard("pynq-z2", part="xc7z020clg400-1", files="tul.com.tw:pynq-z2:part0", processor="zynq", family="xc7", clock_mhz=100.0)
