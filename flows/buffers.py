@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from arbonn.errors import CheckError
 from arbonn.flows.folding import Folding, apply_folding, unbuffered
-from arbonn.hw.graph import DataflowGraph, Node, Ports
+from arbonn.hw.graph import DataflowGraph, Node, Ports, Stream
 from arbonn.hw.units.mvau import MVAU
 from arbonn.sim import timing
 
@@ -82,17 +82,38 @@ class _Sizer:
         self.depths = dict(self.most)
 
     def parts(self) -> None:
-        """Sizes every buffer in the part of the graph around it."""
+        """Sizes every buffer in the part of the graph around it.
+
+        A FIFO is a cycle of latency, which another branch has to hold: where one has become a wire, others may need less than was found.
+        """
         homes = components(self.plain)
+        around = {stream.id: self.part(self.around(stream, homes)) for stream in self.inner}
         for stream in self.inner:
-            assert stream.source is not None
-            assert stream.sink is not None
-            around = homes[stream.source.node] | homes[stream.sink.node]
-            if homes[stream.source.node] == homes[stream.sink.node]:  # what a branch has to hold depends on the pace of the frames
-                around = self.paced(around, homes)
-            self.least_depth(stream.id, self.part(around), range(self.most[stream.id] + 1))
+            self.least_depth(stream.id, around[stream.id], range(self.most[stream.id] + 1))
         for name in self.ranges:
             self.least_size(name, self.part(self.paced(homes[name], homes)))
+        changed = True
+        while changed:
+            changed = False
+            for stream in self.inner:
+                changed |= self.depths[stream.id] > 0 and self.less(stream.id, around[stream.id])
+
+    def less(self, stream: str, part: DataflowGraph) -> bool:
+        """Makes a FIFO less deep if that costs nothing; True if so."""
+        depth = self.depths[stream]
+        self.depths[stream] = depth - 1
+        if not self.keeps(part):
+            self.depths[stream] = depth
+            return False
+        self.least_depth(stream, part, range(depth))
+        return True
+
+    def around(self, stream: Stream, homes: Mapping[str, frozenset[str]]) -> frozenset[str]:
+        """The units on which a stream's depth depends: those at its ends; where branches meet also what paces the frames in front."""
+        assert stream.source is not None
+        assert stream.sink is not None
+        ends = homes[stream.source.node] | homes[stream.sink.node]
+        return self.paced(ends, homes) if homes[stream.source.node] == homes[stream.sink.node] else ends
 
     def whole(self) -> None:
         """Raises what is too small only in the whole graph: the units' own buffers if these are enough, else FIFOs first."""
