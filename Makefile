@@ -4,13 +4,14 @@ VENV := .venv/bin
 JOBS ?= 2
 MINUTES ?= 10
 
-.PHONY: help setup demo test test-all bench soak docs lint clean
+.PHONY: help setup demo test test-all bench claims soak docs lint clean
 
 help:
 	@echo "make demo       digits, from training to a checked bitstream (arbonn run recipes/digits.toml)"
 	@echo "make test       the tests, without those marked slow"
 	@echo "make test-all   all tests"
 	@echo "make bench      how fast, side by side with others, in one run; ARBONN_DATA names the folder of model and images"
+	@echo "make claims     published claims on small networks, seed by seed; writes docs/claims.md; goes on where it was stopped"
 	@echo "make soak MINUTES=10   random graphs on their RTL; goes on where the last soak ended"
 	@echo "make docs       docs/graph.md from the units' docstrings"
 	@echo "make lint       ruff and mypy"
@@ -32,6 +33,9 @@ test-all: setup
 
 bench: setup
 	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(VENV)/python -m arbonn.flows.bench
+
+claims: setup
+	OMP_NUM_THREADS=1 $(VENV)/arbonn compare recipes/claims/*.toml --jobs $(JOBS) --table docs/claims.md
 
 soak: setup
 	$(VENV)/python -m tests.soak $(MINUTES)

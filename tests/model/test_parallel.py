@@ -14,7 +14,7 @@ from torch import nn
 from arbonn.model.methods.base import Context, Method, objective
 from arbonn.model.networks.mlp import mlp
 from arbonn.model.recipe import METHODS, NetworkConfig
-from arbonn.model.train import train
+from arbonn.model.train import Progress, train
 from arbonn.settings import parse
 
 BINARIZERS = [name for name in METHODS.names() if METHODS.get(name, "").role == "binarizer"]
@@ -25,8 +25,13 @@ CASES = [
     {"name": "sam", "base": {"name": "rebnn"}},
     {"name": "swa", "start": 0.0, "base": {"name": "two-step", "base": {"name": "sbnn"}}},
     {"name": "lcr", "base": {"name": "irnet"}},
+    {"name": "kd", "base": {"name": "ste"}},
 ]
-COMPILED = [case for case in CASES if case["name"] in ("rbonn", "sbnn", "irnet", "biper", "reste")]
+
+
+def test_every_method_of_this_tree_is_among_the_cases():
+    inside = " ".join(str(case) for case in CASES)
+    assert [name for name in METHODS.names() if f"'{name}'" not in inside] == []
 
 
 def made(options: dict) -> tuple[Method, nn.Module]:
@@ -63,7 +68,7 @@ def steps(method: Method, net: nn.Module, model: nn.Module, count: int, seed: in
 @pytest.mark.slow
 # torch's tracer warns of what it does itself: it makes instances of autograd Functions and asks inner tensors for their gradients
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("options", COMPILED, ids=lambda case: case["name"] + "-" + case.get("recurrence", ""))
+@pytest.mark.parametrize("options", CASES, ids=lambda case: "-".join(str(value) for value in case.values() if isinstance(value, str)))
 def test_compiled_training_is_eager_training(options):
     """Captured and differentiated by the compiler; without its code generator, which would need a C++ compiler here."""
     states = []
@@ -106,3 +111,24 @@ def test_mixed_precision_trains(recipe, tmp_path, name):
     outcome = train(recipe(method={"name": name}, train={"epochs": 2, "precision": "bf16-mixed"}), tmp_path)
     assert outcome.float_accuracy > 0.2
     assert math.isfinite(outcome.val_accuracy)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", CASES, ids=lambda case: "-".join(str(value) for value in case.values() if isinstance(value, str)))
+def test_a_run_that_was_stopped_ends_in_the_bits_of_one_that_was_not(recipe, tmp_path, options):
+    quick = {"teacher_epochs": 2} if options["name"] in ("lcr", "kd") else {}
+    wanted = recipe(
+        method={**options, **quick}, train={"epochs": 3, "batch": 64}, measures={"names": ["flips", "gradients"], "charts": False}
+    )
+
+    def stop(progress: Progress) -> None:
+        if progress.epoch == 2:
+            raise KeyboardInterrupt
+
+    whole = train(wanted, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(wanted, tmp_path / "stopped", stop)
+    again = train(wanted, tmp_path / "stopped")
+    assert (again.measures, again.float_accuracy) == (whole.measures, whole.float_accuracy)
+    one, other = (torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)["network"] for name in ("whole", "stopped"))
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
