@@ -16,6 +16,7 @@ from arbonn.errors import ToolError
 from arbonn.flows import families, tools
 from arbonn.flows.store import default_root
 from arbonn.hw.boards import boards
+from arbonn.hw.boards.amd import amd_boards
 from arbonn.sim import runner
 
 
@@ -62,8 +63,9 @@ def examine() -> list[Finding]:
 
 
 def boards_need() -> dict[str, tuple[str, ...]]:
-    """The packages that make each board's bitstreams."""
-    return {board.name: families.named(board.family, f"board {board.name}").packages for board in boards().values()}
+    """The packages that make each board's bitstreams, or the files for the vendor's tools."""
+    every = {b.name: b.family for b in boards().values()} | {b.name: b.family for b in amd_boards().values()}
+    return {name: families.named(family, f"board {name}").packages for name, family in every.items()}
 
 
 def boards_tools() -> list[Finding]:

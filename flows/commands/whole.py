@@ -28,9 +28,9 @@ def build(
     """
     from arbonn.flows import stages
     from arbonn.flows.progress import shown
-    from arbonn.hw.boards.amd import amd_boards
+    from arbonn.flows.vendor import vendor_boards
 
-    if board in amd_boards():
+    if board in vendor_boards():
         return _package(build, board)
     options = BuildOptions(board, netlist_frames)
     with shown() as report:
@@ -73,7 +73,9 @@ def _package(build: Path, board: str) -> Answer:
         "of these": "\n".join(f"{unit.luts:6} LUTs  {unit.ffs:6} flip-flops  {unit.unit}" for unit in largest),
         "files": ", ".join(result.files),
         "folder": result.folder,
-        "next": "vivado -mode batch -source build.tcl   (not run in Vivado by this project)",
+        "next": "vivado -mode batch -source "
+        + ("build.tcl" if "build.tcl" in result.files else "top.tcl")
+        + "   (not run in Vivado by this project)",
     }
     return Answer(result.as_json(), lambda: table(f"{build}: packaged for {board}", rows))
 

@@ -20,6 +20,7 @@ from arbonn.flows.vendor import package
 from arbonn.flows.vendor_ipxact import SPIRIT, ports_of
 from arbonn.flows.vendor_pynq import DRIVER
 from arbonn.flows.vendor_vivado import PROCESSORS, tcl
+from arbonn.hw.boards import board
 from arbonn.hw.boards.amd import amd_boards
 from arbonn.hw.graph import DataflowGraph
 from arbonn.hw.packing import pack
@@ -54,6 +55,16 @@ def test_every_file_is_there_and_nothing_else(packaged):
     result, folder = packaged
     assert {p.name for p in folder.iterdir()} == set(result.files)
     assert result.part == "xc7z020clg400-1"
+
+
+@pytest.mark.slow
+def test_a_board_without_a_processor_has_its_uart_and_vivados_project(graph, tmp_path):
+    result = package(graph, board("arty-a7"), tmp_path)
+    assert {p.name for p in tmp_path.iterdir()} == set(result.files) >= {"top.v", "top.xdc", "top.tcl"}
+    assert f"-part {result.part}" in (tmp_path / "top.tcl").read_text()
+    assert 'get_ports "uart_0__rx__io"' in (tmp_path / "top.xdc").read_text()
+    units = {unit.unit: unit.luts for unit in result.units}
+    assert 0 < units["accelerator/fc"] < units["accelerator"] < units[""] == result.luts
 
 
 def test_units_are_counted_within_the_whole(packaged):
@@ -133,9 +144,9 @@ class Tcl:
 
 @pytest.mark.parametrize("name", amd_boards())
 def test_build_tcl_runs_and_connects_what_it_made(name, graph):
-    seen, board = Tcl(), amd_boards()[name]
-    seen.tcl.eval(tcl(board, memory_map(graph)))
-    assert seen.cells["processor"] == f"xilinx.com:ip:{PROCESSORS[board.processor][0]}"
+    seen, b = Tcl(), amd_boards()[name]
+    seen.tcl.eval(tcl(b, memory_map(graph)))
+    assert seen.cells["processor"] == f"xilinx.com:ip:{PROCESSORS[b.processor][0]}"
     assert seen.cells["accelerator"] == "arbonn:user:arbonn_axi"
     assert {"dma_x", "dma_label", "dma_logits"} <= set(seen.cells)
     driven = [b for _, b in seen.nets]
