@@ -91,9 +91,29 @@ def _through(module: Mapping[str, Any]) -> int:
 
 
 def _levels(cells: Mapping[str, Any], luts: set[str]) -> int:
-    driver = {net: name for name, cell in cells.items() for net in _pins(cell, outputs=True)}
-    feeds = {name: {driver[net] for net in _pins(cell, outputs=False) if net in driver} for name, cell in cells.items()}
-    depth: dict[str, int] = {}
-    for name in TopologicalSorter(feeds).static_order():
-        depth[name] = max((depth[other] for other in feeds[name]), default=0) + (cells[name]["type"] in luts)
+    """LUTs on the longest path, by output pins: the two functions of a LUT6_2 depend on what their own tables say."""
+    driver = {net: (name, pin) for name, cell in cells.items() for pin, net in _driven(cell)}
+    feeds: dict[tuple[str, str], set[tuple[str, str]]] = {}
+    for name, cell in cells.items():
+        for pin, _ in _driven(cell):
+            nets = _support(cell, pin) if cell["type"] == "LUT6_2" else _pins(cell, outputs=False)
+            feeds[name, pin] = {driver[net] for net in nets if net in driver}
+    depth: dict[tuple[str, str], int] = {}
+    for end in TopologicalSorter(feeds).static_order():
+        depth[end] = max((depth[other] for other in feeds[end]), default=0) + (cells[end[0]]["type"] in luts)
     return max(depth.values(), default=0)
+
+
+def _driven(cell: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """(pin, net) of its outputs; all pins of a carry cell as one, since its sums and carries depend on each other."""
+    outputs = set(_pins(cell, outputs=True))
+    pins = [(pin, net) for pin, nets in cell["connections"].items() for net in nets if net in outputs]
+    return pins if cell["type"] == "LUT6_2" else [("", net) for _, net in pins]
+
+
+def _support(cell: Mapping[str, Any], pin: str) -> list[int]:
+    """Nets on which one function of a LUT6_2 with I5 = 1 depends."""
+    init = int(cell["parameters"]["INIT"], 2)
+    table = init >> 32 if pin == "O6" else init & 0xFFFFFFFF
+    nets = [cell["connections"][f"I{k}"][0] for k in range(5)]
+    return [net for k, net in enumerate(nets) if isinstance(net, int) and any((table >> v ^ table >> (v ^ 1 << k)) & 1 for v in range(32))]

@@ -24,11 +24,11 @@ def reached(netlist: Netlist, own: Sequence[int], word: Sequence[int], sign: int
     states, encoded, at = [0], (), 0  # type: tuple[list[int], tuple[int, ...], int]
     while True:
         left, other = own[at:], word[at:]
-        last = len(left) + len(other) + len(encoded) <= LUT_INPUTS
+        last = _live(left) + _live(other) + len(encoded) <= LUT_INPUTS
         take = max(len(left), len(other))
         if not last:
             take = LUT_INPUTS if not left or not other else CHUNK
-            while len(left[:take]) + len(other[:take]) + len(encoded) > LUT_INPUTS and take > 1:
+            while _live(left[:take]) + _live(other[:take]) + len(encoded) > LUT_INPUTS and take > 1:
                 take -= 1
         nets = (*left[:take], *other[:take], *encoded)
         part = bound if last else bound & ((1 << take) - 1)
@@ -49,6 +49,11 @@ def reached(netlist: Netlist, own: Sequence[int], word: Sequence[int], sign: int
         )
         bound >>= take
         at += take
+
+
+def _live(nets: Sequence[int]) -> int:
+    """Nets that are no constants."""
+    return sum(net > ONE for net in nets)
 
 
 def suits(bound: int, sign: int) -> bool:

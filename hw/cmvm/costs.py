@@ -5,6 +5,9 @@ A word of count M (a number 0 .. M in bit_length(M) bits) grows by one step: it 
 bit k of the table, so only as many positions as the table has bits take a LUT cell; the others are routed through (`phys`).
 A carry out of the chain takes a position more (`netlist.Chain`).
 
+Three words and two bits are added in one chain too: position k holds a_k ^ b_k ^ c_k ^ m_k, its LUT's second output is the majority of
+a_k, b_k and c_k, and that is m_{k+1}; the two bits are m_0 and the carry input. Two LUT levels.
+
 A word begins as tables of up to 5 bits, or as 6 or 7 bits in a chain: bits 1 to 5 make b, position 0 adds bit 6 and the parity of b,
 position 1 the two parts of b // 2 (0, 1 or 2), which are functions of b's five bits; the seventh bit is the carry input. (The (6)-atom of
 Preusser, "Generic and universal parallel matrix summation with a flexible compression goal for Xilinx FPGAs", FPL 2017.)
@@ -50,6 +53,18 @@ def step_cost(m: int, word: int, raw: int, carry: int, cell: int, phys: int) -> 
 
 
 @njit(cache=True)
+def three_cost(a: int, b: int, c: int, bits: int, cell: int, phys: int) -> int:
+    """Cost of adding words of counts a, b, c and `bits` (0 to 2) bits in one chain."""
+    total = width(a + b + c + bits)
+    cells, carried = 0, bits > 0
+    for k in range(total):
+        here = (a >> k > 0) + (b >> k > 0) + (c >> k > 0)
+        cells += here + carried >= 2
+        carried = here >= 2
+    return cell * cells + phys * total
+
+
+@njit(cache=True)
 def _popcounts(most: int, levels: int, bounded: bool, cell: int, phys: int, starts: Table) -> Table:
     costs = np.full((levels + 1, most + 1), NEVER, dtype=np.int32)
     costs[:, 0] = 0
@@ -68,6 +83,15 @@ def _popcounts(most: int, levels: int, bounded: bool, cell: int, phys: int, star
                             continue
                         found = costs[before, m] + costs[before, word] + step_cost(m, word, raw, carry, cell, phys)
                         best = min(best, found)
+            # Words of 7, 15, 23 .. bits are what three are cheapest of; all are tried where that is quick.
+            grain = 1 if n <= 128 else 8
+            early = level - 2 if bounded else level
+            for c in range(grain - 1 if grain > 1 else 2, n // 3 + 1, grain):
+                for b in range(c, (n - c) // 2 + 1, grain):
+                    for bits in range(3):
+                        if early >= 0 and n - b - c - bits >= 2:
+                            found = costs[early, n - b - c - bits] + costs[early, b] + costs[early, c]
+                            best = min(best, found + three_cost(n - b - c - bits, b, c, bits, cell, phys))
             costs[level, n] = best
     return costs
 
@@ -95,6 +119,14 @@ def _extensions(most: int, levels: int, bounded: bool, cell: int, phys: int, pop
                                 found = popcounts[level, word] + step_cost(m, word, raw, carry, cell, phys)
                                 found += costs[after, last, m + added, n - added]
                                 best = min(best, found)
+                    later = level + 2 if bounded else level
+                    for b in range(2, n - 1):
+                        for c in range(2, min(b, n - b) + 1):
+                            for bits in range(min(2, n - b - c) + 1):
+                                if later <= last:
+                                    added = b + c + bits
+                                    found = popcounts[level, b] + popcounts[level, c] + three_cost(m, b, c, bits, cell, phys)
+                                    best = min(best, found + costs[later, last, m + added, n - added])
                     costs[level, last, m, n] = best
     return costs
 
@@ -118,6 +150,10 @@ class Costs:
     def start(self, n: int) -> int:
         """Cost of a word straight from n <= 7 literals."""
         return STARTS[n][0] * self.cell + STARTS[n][1] * self.phys
+
+    def three(self, a: int, b: int, c: int, bits: int) -> int:
+        """`three_cost` in this table's units."""
+        return int(three_cost(a, b, c, bits, self.cell, self.phys))
 
     def step(self, m: int, word: int, raw: int, carry: int) -> int:
         """`step_cost` in this table's units."""

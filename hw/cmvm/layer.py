@@ -20,6 +20,7 @@ from arbonn.hw.datatypes import Integers
 VECTORS = 1000  # random ones that every netlist is checked on, beside the extremes
 MOVES_A_ROW = 30_000
 ADDERS = 3  # most final adders in a row
+LEVELS = 8  # without a bound: a few more than log2 of the inputs, and at least so many, where the search finds such a netlist
 ENDS = 4  # levels that the ends of rows may take, one more than was seen
 
 
@@ -89,29 +90,34 @@ def build(
     """
     began, rows = time.monotonic(), rows_of(weights)
     wanted = MOVES_A_ROW * rows.count if moves is None else moves
-    # A row is its words' level, then a level for each final adder above it and for a comparison: (adders, level of words) to try.
-    if levels is None:
-        tries: list[list[tuple[int, int | None]]] = [[(ADDERS if rows.from_rows else -1, None)]]
-    else:
-        deepest = ADDERS if rows.from_rows else -1
+    deepest = ADDERS if rows.from_rows else -1
+    # A row is its words' level, then a level or two for each final adder above it and for its end: (adders, level of words) to try.
+    free: list[list[tuple[int, int | None]]] = [[(deepest, None)]]
+    tries = free
+    aim = levels or max(LEVELS, width(rows.inputs) + 3)
+    if levels is not None:
         tries = [
-            [(limit, by) for by in range(levels - max(limit, 0), max(0, levels - max(limit, 0) - ENDS), -1)]
+            [(limit, by) for by in range(aim - max(limit, 0), max(0, aim - max(limit, 0) - ENDS), -1)]
             for limit in range(min(0, deepest), deepest + 1)
         ]
+    elif rows.from_rows:
+        tries = [*free, [(limit, by) for limit in (2, 1) for by in range(aim - limit, max(0, aim - limit - ENDS), -1)]]
     best: Layer | None = None
     for number, rivals in enumerate(tries):
+        if levels is None and best is not None and best.netlist.counts().levels <= aim:
+            break
         for limit, by in rivals:
             prices = prices_for(rows, weights, by)
             found = grow(
                 rows, prices, limit=limit, one_bit=thresholds is not None, moves=max(CHUNKS, wanted // len(tries)),
-                seconds=(seconds - time.monotonic() + began) / (len(tries) - number), seed=seed,
+                seconds=max(0.0, (seconds - time.monotonic() + began) / (len(tries) - number)), seed=seed,
                 report=lambda done, number=number: report((number + done) / len(tries)),  # type: ignore[misc]
             )  # fmt: skip
             if found.cost >= NEVER:
                 continue
             layer = finished(weights, thresholds, rows, prices, found, seed)
-            if levels is None or layer.netlist.counts().levels <= levels:
-                if best is None or layer.estimate < best.estimate:
+            if by is None or layer.netlist.counts().levels <= aim:
+                if best is None or levels is None or layer.estimate < best.estimate:
                     best = layer
                 break  # fewer levels for the words only cost more
     if best is None:

@@ -27,17 +27,21 @@ class Lut:
 
 @dataclass(frozen=True)
 class Position:
-    """One bit of a carry chain: S = table(inputs), DI = the net `di`, or `di_table` of the same inputs (at most 5; LUT6_2)."""
+    """One bit of a carry chain: S = table(inputs), DI = the net `di`, or `second` of the same inputs (at most 5; LUT6_2).
+
+    With `side` the second function is that net instead, which a later position of the chain reads.
+    """
 
     inputs: tuple[int, ...]
     table: int
     di: int
-    di_table: int | None = None
+    second: int | None = None
+    side: int | None = None
 
     @property
     def through(self) -> bool:
         """True when S is a net or a constant: it takes no LUT cell, but the slice's LUT all the same."""
-        return not self.inputs or (len(self.inputs) == 1 and self.di_table is None and self.table == 0b10)
+        return not self.inputs or (len(self.inputs) == 1 and self.second is None and self.table == 0b10)
 
 
 @dataclass(frozen=True)
@@ -52,12 +56,22 @@ class Chain:
     outs: tuple[int, ...]
 
     @property
+    def sides(self) -> tuple[int, ...]:
+        """Nets that its positions make for its later positions."""
+        return tuple(p.side for p in self.positions if p.side is not None)
+
+    @property
     def reads(self) -> Iterator[int]:
         """Every net it depends on."""
-        yield self.cin
-        for p in self.positions:
-            yield from p.inputs
-            yield p.di
+        own = set(self.sides)
+        for net in (self.cin, *(net for p in self.positions for net in (*p.inputs, p.di))):
+            if net not in own:
+                yield net
+
+    @property
+    def span(self) -> int:
+        """LUT levels from what it reads to its sums."""
+        return 2 if self.sides else 1
 
 
 @dataclass(frozen=True)
@@ -134,7 +148,7 @@ class Netlist:
             if isinstance(cell, Lut):
                 levels[list(cell.outs)] = 1 + levels[list(cell.inputs)].max(initial=0)
             else:
-                levels[list(cell.outs)] = 1 + levels[list(cell.reads)].max(initial=0)
+                levels[[*cell.outs, *cell.sides]] = cell.span + levels[list(cell.reads)].max(initial=0)
         return levels
 
     def counts(self) -> Counts:
@@ -161,7 +175,11 @@ class Netlist:
             carry = nets[cell.cin]
             for p, out in zip(cell.positions, cell.outs, strict=True):
                 s = _looked_up(p.table, nets[list(p.inputs)])
-                di = nets[p.di] if p.di_table is None else _looked_up(p.di_table, nets[list(p.inputs)])
+                di = nets[p.di]
+                if p.second is not None and p.side is None:
+                    di = _looked_up(p.second, nets[list(p.inputs)])
+                elif p.second is not None:
+                    nets[p.side] = _looked_up(p.second, nets[list(p.inputs)])
                 nets[out] = s ^ carry
                 carry = np.where(s, carry, di)
         return [nets[list(word)].T for word in self.outputs]

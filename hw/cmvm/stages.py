@@ -37,16 +37,17 @@ class Stages:
 def cut(netlist: Netlist, depth: int) -> Stages:
     """The cut into at most `depth` stages whose longest has the fewest LUT levels."""
     whole = int(netlist.net_levels().max(initial=0))
-    for levels in range(max(1, -(-whole // depth)), max(1, whole) + 1):
+    for levels in range(max(1, -(-whole // depth)), max(2, whole) + 1):
         birth = [1] * netlist.nets
         level = [0] * netlist.nets
         for cell in netlist.cells:
             reads = [net for net in (cell.inputs if isinstance(cell, Lut) else cell.reads) if net > ONE]
             stage = max((birth[net] for net in reads), default=1)
-            at = 1 + max((level[net] for net in reads if birth[net] == stage), default=0)
-            if at > levels:
-                stage, at = stage + 1, 1
-            for net in cell.outs:
+            span = 1 if isinstance(cell, Lut) else cell.span
+            at = span + max((level[net] for net in reads if birth[net] == stage), default=0)
+            if at > levels and any(birth[net] == stage and level[net] for net in reads):
+                stage, at = stage + 1, span
+            for net in (*cell.outs, *(() if isinstance(cell, Lut) else cell.sides)):
                 birth[net], level[net] = stage, at
         if max(birth) <= depth:
             return Stages(netlist, depth, tuple(birth), levels)

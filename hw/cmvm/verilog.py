@@ -99,7 +99,10 @@ def _logic(netlist: Netlist) -> Iterator[str]:
         yield f"wire [{width - 1}:0] s{number}, d{number};"
         for k, p in enumerate(cell.positions):
             yield f"assign s{number}[{k}] = {table(p.table, p.inputs)};"
-            yield f"assign d{number}[{k}] = {name(p.di) if p.di_table is None else table(p.di_table, p.inputs)};"
+            if p.second is not None:
+                yield f"assign {f'd{number}[{k}]' if p.side is None else name(p.side)} = {table(p.second, p.inputs)};"
+            if p.second is None or p.side is not None:
+                yield f"assign d{number}[{k}] = {name(p.di)};"
         sums = _joined([name(net) for net in cell.outs])
         yield f"assign {sums} = d{number} + (s{number} ^ d{number}) + {name(cell.cin)};"
 
@@ -128,12 +131,14 @@ def _position(position: Position | None, s: str, d: str, instance: str, name: Na
         yield f"assign {d} = 1'b0;"
         return
     inputs = [name(net) for net in position.inputs]
-    if position.di_table is not None:
-        yield _lut(instance, inputs, (position.table, position.di_table), [s, d])
+    if position.second is not None and position.side is None:
+        yield _lut(instance, inputs, (position.table, position.second), [s, d])
         return
     yield f"assign {d} = {name(position.di)};"
     if position.through:
         yield f"assign {s} = {inputs[0] if inputs else position.table & 1};"
+    elif position.second is not None and position.side is not None:
+        yield _lut(instance, inputs, (position.table, position.second), [s, name(position.side)])
     else:
         yield _lut(instance, inputs, (position.table,), [s])
 

@@ -99,15 +99,8 @@ class Writer:
     def _word(self, core: Word, literals: list[Literal], level: int, offset: int = 0) -> Word:
         """The core with more literals, by the level that is set for all words."""
         if core is NOTHING:
-            return self._offset_count(literals, offset) if offset and len(literals) > 7 else self.sums.count(literals, self.prices.by)
+            return self.sums.count(literals, self.prices.by, offset)
         return self.sums.extend(core, literals, level, self.prices.by, offset)
-
-    def _offset_count(self, literals: list[Literal], offset: int) -> Word:
-        """A count that begins with an offset, in the table of its last step."""
-        order = sorted(literals, key=lambda literal: literal[1])
-        by = self.prices.by - 1 if self.prices.costs.bounded else self.prices.by
-        word = self.sums.count(order[1:-RAW], by)
-        return self.sums.absorb(word, None, order[-RAW:], order[:1], offset)
 
     def _from_parent(self, parent: int, row: int, rest: Integers, core: Word, level: int, sign: int) -> None:
         """The parent's sum and the word, in the final adder, which takes as many literals itself as its tables have room for."""
@@ -193,15 +186,17 @@ class Writer:
         if not self.low[row] < threshold <= self.high[row]:
             self.bits[row] = ONE if threshold <= self.low[row] else ZERO
             return
-        if self.rows.signed:  # y = 2 (Y + u) + parity >= t: Y + u >= t / 2, or Y + u + parity >= (t + 1) / 2
-            if threshold % 2:
-                literals.append((nets[0], sign < 0))
-            nets, threshold = nets[1:], (threshold + 1) // 2
+        # A layer of -1 and 1: y = 2 (Y + u) + parity, and y >= t is Y + u >= t / 2 for an even t; an odd one needs the parity.
+        doubled = self.rows.signed and threshold % 2
+        if self.rows.signed and not doubled:
+            nets, threshold = nets[1:] or nets[:signed], threshold // 2  # the one bit of -1 and 0 is the sign
+        scale = sign * (2 if doubled else 1)
         shift = core.shift + sum(negative for _, negative in literals)
         top = core.top + len(literals)
-        fitting = [k for k in range(8) if suits(threshold + sign * (shift + k), sign) and width(top + k) == width(top)]
+        fitting = [k for k in range(8) if suits(threshold + scale * (shift + k), sign) and width(top + k) == width(top)]
         word = self._word(core, literals, level, fitting[0] if fitting else 0)
-        self.bits[row] = reached(self.netlist, nets, word.bits, sign, threshold + sign * word.shift, signed)
+        bits = (ZERO, *word.bits) if doubled else word.bits
+        self.bits[row] = reached(self.netlist, nets, bits, sign, threshold + scale * word.shift, signed)
 
     def _threshold(self, row: int) -> int:
         assert self.thresholds is not None

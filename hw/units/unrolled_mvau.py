@@ -130,7 +130,7 @@ class UnrolledMVAUComponent(UnitComponent):
         payload = self.port("i").payload
         self.kept: dict[tuple[int, int], Value] = {(net, 1): payload[net - 2] for net in range(2, 2 + netlist.inputs)}
         for number, cell in enumerate(netlist.cells):
-            for net in cell.outs:
+            for net in (*cell.outs, *(() if isinstance(cell, Lut) else cell.sides)):
                 self.kept[net, self.stages.birth[net]] = Signal(name=f"n{net}")
             if isinstance(cell, Lut):
                 self._lut(m, number, cell, seq.move)
@@ -167,17 +167,18 @@ class UnrolledMVAUComponent(UnitComponent):
         s, d = Signal(len(outs), name=f"s{number}"), Signal(len(outs), name=f"d{number}")
         for k, p in enumerate(cell.positions):
             inputs = [self._at(m, net, stage, move) for net in p.inputs]
-            if p.di_table is None:
+            if p.second is None or p.side is not None:
                 m.d.comb += d[k].eq(self._at(m, p.di, stage, move))
             if p.through:
                 m.d.comb += s[k].eq(inputs[0] if inputs else p.table & 1)
             elif self.node.primitives:
-                tables = (p.table,) if p.di_table is None else (p.table, p.di_table)
-                m.submodules[f"c{number}_{k}"] = _primitive(inputs, tables, [s[k], d[k]][: len(tables)])
+                tables = (p.table,) if p.second is None else (p.table, p.second)
+                second = d[k] if p.side is None else self.kept[p.side, stage]
+                m.submodules[f"c{number}_{k}"] = _primitive(inputs, tables, [s[k], second][: len(tables)])
             else:
                 m.d.comb += s[k].eq(_looked_up(p.table, inputs))
-                if p.di_table is not None:
-                    m.d.comb += d[k].eq(_looked_up(p.di_table, inputs))
+                if p.second is not None:
+                    m.d.comb += (d[k] if p.side is None else self.kept[p.side, stage]).eq(_looked_up(p.second, inputs))
         carry = self._at(m, cell.cin, stage, move)
         if not self.node.primitives:
             m.d.comb += Cat(*outs).eq(d + (s ^ d) + carry)

@@ -81,7 +81,7 @@ def test_time_that_is_over_stops_the_search_with_the_best_so_far() -> None:
     weights = np.random.default_rng(0).choice([-1, 1], (16, 16))
     layer = build(weights, seconds=0.0)
     assert layer.stopped
-    assert layer.moves == 16 * 300
+    assert layer.moves == 16 * 150
     assert layer.verified == 1000 + 2 + 3 * 16
 
 
@@ -115,3 +115,9 @@ def test_a_bound_that_cannot_be_kept_is_told() -> None:
     with pytest.raises(InputError) as caught:
         build(np.ones((64, 1), dtype=np.int64), moves=100, levels=2)
     assert str(caught.value) == ("InputError: 2 levels: no netlist with so few was found\n  allowed  a bound that leaves room for the sums")
+
+
+@pytest.mark.parametrize("threshold", [-1, 0, 1])
+def test_bits_behind_a_parent_of_one_bit(threshold: int) -> None:
+    weights = np.array([[-1, 1]])
+    assert_array_equal(sums_of(build(weights, np.full(2, threshold)), every(1)), every(1) @ weights >= threshold)
