@@ -40,6 +40,15 @@ def test_bitstream_gives_the_references_answers_and_the_rtls_cycles(graph, built
     assert built.timing_met
 
 
+def test_a_missed_clock_is_told_and_where_the_slowest_path_lies(built):
+    assert built.timing_met
+    assert not replace(built, clock_mhz=built.fmax_mhz + 0.1).timing_met
+    told = re.fullmatch(r"([\d.]+) ns, ([\d.]+) of them wires, from \S+ \(\w+\) to \S+ \(\w+\)", built.slowest_path)
+    assert told
+    assert abs(float(told[1]) - 1000 / built.fmax_mhz) < 0.06  # the one in the report that sets the clock
+    assert 0 < float(told[2]) < float(told[1])
+
+
 def changed(built: BuildOutcome, folder: Path, number: int) -> BuildOutcome:
     """The build with one bit of its bitstream flipped."""
     folder.mkdir()
