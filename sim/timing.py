@@ -183,8 +183,11 @@ def interval(graph: DataflowGraph, frames: int) -> Fraction:
     """
     end = graph.outputs[-1]
     period = np.array([[s.id for s in graph.streams].index(end.id), end.transfers, 0, 0])
-    step(graph, {s.id: frames * s.transfers for s in graph.streams}, None, NEVER, period)
-    return Fraction(int(period[3]), int(period[2])) if period[2] else figures(graph, predict(graph, frames)).interval
+    trace, _ = step(graph, {s.id: frames * s.transfers for s in graph.streams}, None, NEVER, period)
+    if period[2]:
+        return Fraction(int(period[3]), int(period[2]))
+    whole = all(len(trace.transfers[s.id]) == frames * s.transfers for s in graph.outputs)
+    return figures(graph, trace if whole else predict(graph, frames)).interval  # the latter says what waits for what
 
 
 def _steady(gaps: Integers) -> Fraction:
