@@ -205,7 +205,7 @@ class Sums:
             + constant
             for v in range(1 << len(nets))
         ]
-        if not carry and all(value % (1 << len(own)) == 0 for value in values):
+        if not own or (not carry and all(value % (1 << len(own)) == 0 for value in values)):
             return tuple(own)
         positions = []
         for i, net in enumerate(own):
