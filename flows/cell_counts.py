@@ -72,21 +72,19 @@ def _pins(cell: Mapping[str, Any], outputs: bool) -> list[int]:
 
 
 def _through(module: Mapping[str, Any]) -> int:
-    """Carry positions in use whose S is driven by no LUT that drives nothing else."""
+    """Carry positions in use whose S is driven by no LUT of their own: a LUT's O6 feeds the S beside it, whatever else it feeds."""
     cells = module["cells"].values()
-    loads = Counter(net for cell in cells for net in _pins(cell, outputs=False))
-    loads.update(net for port in module["ports"].values() if port["direction"] == "output" for net in port["bits"])
-    own = set()
-    for cell in cells:
-        if cell["type"].startswith("LUT"):
-            first = cell["connections"]["O6" if cell["type"] == "LUT6_2" else "O"]
-            own |= {net for net in first if loads[net] == 1}
+    read = {net for cell in cells for net in _pins(cell, outputs=False)}
+    read.update(net for port in module["ports"].values() if port["direction"] == "output" for net in port["bits"])
+    free = {cell["connections"]["O6" if cell["type"] == "LUT6_2" else "O"][0] for cell in cells if cell["type"].startswith("LUT")}
     total = 0
     for cell in cells:
         if cell["type"] == "CARRY4":
             pins = cell["connections"]
-            used = [k for k in range(4) if loads[pins["O"][k]] or loads[pins["CO"][k]]]
-            total += sum(pins["S"][k] not in own for k in range(max(used, default=-1) + 1))
+            used = [k for k in range(4) if pins["O"][k] in read or pins["CO"][k] in read]
+            for net in pins["S"][: max(used, default=-1) + 1]:
+                total += net not in free
+                free.discard(net)
     return total
 
 
