@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -138,15 +139,14 @@ def test_stopped_in_the_middle_it_goes_on_where_it_was(path, tmp_path):
     code = "import sys; from arbonn.flows.cli import main; main(sys.argv[1:])"
     line = [sys.executable, "-c", code, "compare", str(path), "--seeds", "8", "--jobs", "2", "--json", "--out", str(tmp_path / "out")]
     environment = {"ARBONN_STORE": str(tmp_path / "store")}
-    import os
-
-    process = subprocess.Popen(line, env={**os.environ, **environment}, stdout=subprocess.PIPE, start_new_session=True)
-    deadline = time.monotonic() + 120
-    while len(list((tmp_path / "store" / "objects").glob("train-*"))) < 2 and time.monotonic() < deadline:
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGINT)
-    assert process.wait(60) == 130
-    assert json.loads(process.stdout.read())["error"]["found"] == "interrupted"
+    with subprocess.Popen(line, env={**os.environ, **environment}, stdout=subprocess.PIPE, start_new_session=True) as process:
+        deadline = time.monotonic() + 120
+        while len(list((tmp_path / "store" / "objects").glob("train-*"))) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)
+        said = process.stdout.read()
+        assert process.wait(60) == 130
+    assert json.loads(said)["error"]["found"] == "interrupted"
     kept = len(list((tmp_path / "store" / "objects").glob("train-*")))
     assert 2 <= kept < 16
     assert not (tmp_path / "out").exists()
