@@ -161,7 +161,7 @@ class Costs:
 
 
 @lru_cache(maxsize=8)
-def costs(most: int, reach: int, levels: int | None = None, cell: int = 1, phys: int = 2) -> Costs:
+def costs(most: int, reach: int, levels: int | None = None, cell: int = 2, phys: int = 3) -> Costs:
     """Tables for popcounts up to `most` bits and extensions up to a count of `reach`, all within `levels` LUT levels if that is given."""
     count = levels if levels is not None else 1
     popcounts = _popcounts(max(most, reach), count, levels is not None, cell, phys, np.array(STARTS, dtype=np.int32))

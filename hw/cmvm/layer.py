@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arbonn.errors import InputError
-from arbonn.hw.cmvm.costs import NEVER, costs, width
+from arbonn.hw.cmvm.costs import costs, width
 from arbonn.hw.cmvm.netlist import Netlist
 from arbonn.hw.cmvm.prices import Prices, Rows, leaf_prices
 from arbonn.hw.cmvm.tree import CHUNKS, Found, grow
@@ -113,7 +113,7 @@ def build(
                 seconds=max(0.0, (seconds - time.monotonic() + began) / (len(tries) - number)), seed=seed,
                 report=lambda done, number=number: report((number + done) / len(tries)),  # type: ignore[misc]
             )  # fmt: skip
-            if found.cost >= NEVER:
+            if not found.possible:
                 continue
             layer = finished(weights, thresholds, rows, prices, found, seed)
             if by is None or layer.netlist.counts().levels <= aim:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from arbonn.hw.cmvm.anneal import anneal
+from arbonn.hw.cmvm.costs import NEVER
 from arbonn.hw.cmvm.prices import Array, Prices, Rows, group_price
 
 GROUP = 3  # most rows in a group
@@ -76,12 +77,16 @@ def first_tree(rows: Rows, limit: int) -> Tree:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """A tree, its estimated cost, the moves that were tried, and whether time was over before the last."""
+    """A tree, its estimated cost, the moves that were tried, and whether time was over before the last.
+
+    possible   every word is there by its level.
+    """
 
     tree: Tree
     cost: int
     moves: int
     stopped: bool
+    possible: bool
 
 
 def grow(
@@ -124,5 +129,6 @@ def grow(
         if time.monotonic() - began > seconds and chunk < CHUNKS - 1:
             stopped = True
             break
-    assert int(priced(best).sum()) == least, "the search lost count of its cost"
-    return Found(best, least, done, stopped)
+    final = priced(best)
+    assert int(final.sum()) == least, "the search lost count of its cost"
+    return Found(best, least, done, stopped, bool(final.max() < NEVER))
