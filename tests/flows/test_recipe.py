@@ -8,6 +8,7 @@ import pytest
 
 from arbonn.errors import RecipeError
 from arbonn.flows.recipe import Recipe, load_recipe
+from arbonn.hw.boards import boards
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
 DIGITS = Path(__file__).parents[2] / "recipes" / "digits.toml"
@@ -41,7 +42,7 @@ def test_later_sections_do_not_decide_the_training() -> None:
         ),
         (
             "build.board='icebraker'",
-            "RecipeError: {}: build.board: unknown board `icebraker`\n  allowed  icebreaker\n  fix      did you mean `icebreaker`?",
+            f"RecipeError: {{}}: build.board: unknown board `icebraker`\n  allowed  {', '.join(boards())}\n  fix      did you mean `icebreaker`?",
         ),
         ("fold.target_fps=inf", "RecipeError: {}: fold.target_fps: inf\n  allowed  finite number"),
         ("seed=9223372036854775808", "RecipeError: {}: seed: 9223372036854775808\n  allowed  less than 9223372036854775808"),
