@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, cross_entropy, linear
 
-from arbonn.flows.bench.measures import Row
+from arbonn.flows.bench.rows import Row
 from arbonn.model import networks
 from arbonn.model.layers import BinaryConv2d, BinaryLinear, SignActivation
 from arbonn.model.methods.base import Context, Method, objective
@@ -163,10 +163,10 @@ def methods(config: NetworkConfig, image: tuple[int, int, int], batch: int, roun
             if turn:  # the first one allocates
                 best[name] = min(best[name], time.process_time() - begin)
     what = f"{config.name}, batch {batch}"
-    yield Row(f"{what}: {PLAIN}", 1 / best[PLAIN], "steps")
+    yield Row(f"{what}: {PLAIN}", 1 / best[PLAIN], "steps/s")
     for name, (_, goal) in GOALS.items():
         base, against = (best[PLAIN] + best["teacher"], "plain + teacher") if name == "lcr" else (best[PLAIN], "plain")
-        yield Row(f"{what}: {name}, time of a step", 1 / best[name], "steps", best[name] / base, f"{against} (less is better)", goal)
+        yield Row(f"{what}: {name}, time of a step", 1 / best[name], "steps/s", best[name] / base, against, goal, less=True)
 
 
 def cnv_methods() -> list[Row]:

@@ -28,4 +28,4 @@ def test_every_method_has_a_row_with_its_goal():
     first, *rest = list(rows)
     assert first.what == "mlp, batch 32: plain PyTorch STE"
     assert [row.goal for row in rest] == [goal for _, goal in GOALS.values()]
-    assert all(row.ratio > 0 and row.per_second > 0 for row in rest)
+    assert all(row.ratio > 0 and row.seen > 0 for row in rest)
