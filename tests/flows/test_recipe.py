@@ -42,7 +42,8 @@ def test_later_sections_do_not_decide_the_training() -> None:
         ),
         (
             "build.board='icebraker'",
-            f"RecipeError: {{}}: build.board: unknown board `icebraker`\n  allowed  {', '.join(boards())}\n  fix      did you mean `icebreaker`?",
+            f"RecipeError: {{}}: build.board: unknown board `icebraker`\n  allowed  {', '.join(boards())}\n"
+            "  fix      did you mean `icebreaker`?",
         ),
         ("fold.target_fps=inf", "RecipeError: {}: fold.target_fps: inf\n  allowed  finite number"),
         ("seed=9223372036854775808", "RecipeError: {}: seed: 9223372036854775808\n  allowed  less than 9223372036854775808"),
