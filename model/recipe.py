@@ -52,7 +52,8 @@ class DataConfig(Settings):
     val: PositiveInt | None = Field(None, description="validation images, drawn stratified from what is left; by default a tenth")
     limit: PositiveInt | None = Field(None, description="training images, drawn stratified from those that there are; by default all")
     split_seed: int = Field(0, ge=0, lt=2**32)  # scikit-learn takes no greater one
-    root: str | None = Field(None, description="the folder of the files, in the place of ARBONN_DATA; `folder` needs it")
+    root: str | None = Field(None, description="the folder of the files, in the place of ARBONN_DATA; `folder` and `domain-folder` need it")
+    leave_out: str | None = Field(None, description="the domain that nothing is trained or chosen on: its images are the test images")
     size: Annotated[tuple[Side, Side], Field(strict=False)] | None = Field(None, description="rows and columns to resize images to")
     colour: Literal["grey", "rgb"] | None = Field(None, description="what `folder` makes of its pictures; by default what the first is")
     augment: Annotated[tuple[Augmentation, ...], Field(strict=False, min_length=1)] = ("none",)

@@ -18,6 +18,13 @@ __all__ = ["AUGMENTATIONS", "Codes", "DataSet", "Ints", "Split", "augment", "inp
 def load(config: DataConfig) -> DataSet:
     """The data set that a recipe names, split as it says, its images resized to `size`, at most `limit` of them to train on."""
     data: DataSet = DATASETS.get(config.name, "data.name")(config)
+    if config.leave_out is not None and not data.domain_names:
+        raise DataError(
+            f"data.leave_out: {config.leave_out}",
+            found=f"data set {data.name} has one domain",
+            allowed="a data set with domains: digit-domains, domain-folder, rotated-digits, rotated-mnist",
+            fix="set data.name, or take data.leave_out away",
+        )
     if config.size is not None and data.image[1:] != config.size:
         data = resized(data, config.size)
     if config.limit is not None and config.limit < len(data.train):

@@ -33,6 +33,7 @@ class DataSet:
 
     shape   (channels, height, width) of an image, or (height, width) of a grey one.
     codes   of each split: (N, features), features in the order of `shape`, or (N, channels, height, width) once `framed`.
+    domain_names   what the numbers in `domains` stand for; none where a set has no domains of its own.
     """
 
     name: str
@@ -44,6 +45,7 @@ class DataSet:
     train: Split
     val: Split
     test: Split
+    domain_names: tuple[str, ...] = ()
 
     @property
     def image(self) -> tuple[int, int, int]:

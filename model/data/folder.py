@@ -25,12 +25,12 @@ def folder(config: DataConfig) -> DataSet:
 
     root/train and root/test (and root/val) are taken as the split that they are; else the split is drawn by `split_seed`.
     """
-    root = _root(config)
+    root = root_of(config, LAYOUT)
     parts = {part: root / part for part in PARTS if (root / part).is_dir()}
     if parts and not {"train", "test"} <= set(parts):
         raise DataError(str(root), found=f"a folder {', '.join(parts)} alone", allowed=LAYOUT)
-    names = _classes(parts.get("train", root))
-    reader = _Reader(config)
+    names = class_names(parts.get("train", root), LAYOUT)
+    reader = Reader(config)
     if not parts:
         whole = reader.split(root, names)
         train, val, test = three(whole, config)
@@ -45,7 +45,7 @@ def folder(config: DataConfig) -> DataSet:
 
 def fingerprint(config: DataConfig) -> str:
     """SHA-256 over names and bytes of all pictures: what a result made from them depends on."""
-    root, digest = _root(config), hashlib.sha256()
+    root, digest = root_of(config, LAYOUT), hashlib.sha256()
     for path in _pictures(root, "**/*"):
         digest.update(f"{path.relative_to(root).as_posix()}\0{sha256(path)}\0".encode())
     return digest.hexdigest()
@@ -54,20 +54,26 @@ def fingerprint(config: DataConfig) -> str:
 folder.fingerprint = fingerprint
 
 
-def _root(config: DataConfig) -> Path:
+def root_of(config: DataConfig, layout: str) -> Path:
+    """`data.root`, a folder; `layout` says in errors what must be in it."""
     if config.root is None:
-        raise DataError("data.root", found="nothing", allowed=f"a folder of pictures: {LAYOUT}", fix="set data.root")
+        raise DataError("data.root", found="nothing", allowed=f"a folder of pictures: {layout}", fix="set data.root")
     root = Path(config.root)
     if not root.is_dir():
-        raise DataError(f"data.root: {root}", found="no such folder" if not root.exists() else "not a folder", allowed=LAYOUT)
+        raise DataError(f"data.root: {root}", found="no such folder" if not root.exists() else "not a folder", allowed=layout)
     return root
 
 
-def _classes(root: Path) -> list[str]:
-    """Names of the classes; two at least, none of them empty."""
-    names = sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+def subfolders(root: Path) -> list[str]:
+    """Names of the folders in a folder, sorted, without hidden ones."""
+    return sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def class_names(root: Path, layout: str) -> list[str]:
+    """Names of the classes; two at least."""
+    names = subfolders(root)
     if len(names) < 2:
-        raise DataError(str(root), found=f"{len(names)} folders of classes", allowed=f"at least 2: {LAYOUT}")
+        raise DataError(str(root), found=f"{len(names)} folders of classes", allowed=f"at least 2: {layout}")
     return names
 
 
@@ -75,7 +81,7 @@ def _pictures(root: Path, pattern: str) -> Iterator[Path]:
     yield from (path for path in sorted(root.glob(pattern)) if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
 
 
-class _Reader:
+class Reader:
     """Reads pictures of one size and one kind: what the recipe wants, else what the first picture is."""
 
     def __init__(self, config: DataConfig) -> None:
@@ -84,8 +90,7 @@ class _Reader:
         self.first = Path()
 
     def split(self, root: Path, names: list[str]) -> Split:
-        found = sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-        strange = sorted(set(found) - set(names))
+        strange = sorted(set(subfolders(root)) - set(names))
         if strange:
             raise DataError(str(root / strange[0]), found="a class that the training images lack", allowed=", ".join(names))
         codes, labels = list[Codes](), list[int]()

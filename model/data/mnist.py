@@ -35,14 +35,7 @@ DEBIAN = "/usr/share/datasets"
 @DATASETS.register("mnist")
 def mnist(config: DataConfig) -> DataSet:
     """MNIST (LeCun, Cortes, Burges): handwritten digits; its original four files, or `mnist.npz` with the same arrays."""
-    path = find(config, ("mnist.npz", *_names("mnist"), *_names("")), MNIST_GET)
-    if path.suffix != ".npz":
-        return _sets("mnist", *_four(path, MNIST_SHA256, MNIST_GET), config)
-    content = read(path)
-    verify(content, NPZ_SHA256, path, MNIST_GET)
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        train, test = (grey(arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in ("train", "test"))
-    return _sets("mnist", train, test, config)
+    return _sets("mnist", *read_mnist(config), config)
 
 
 @DATASETS.register("fashion-mnist")
@@ -51,6 +44,18 @@ def fashion_mnist(config: DataConfig) -> DataSet:
     # MNIST's files have the same names: in a folder of all data only those below fashion-mnist/ are meant.
     path = find(config, (*_names("fashion-mnist"), *(_names("") if config.root is not None else ())), FASHION_GET, (DEBIAN,))
     return _sets("fashion-mnist", *_four(path, FASHION_SHA256, FASHION_GET), config)
+
+
+def read_mnist(config: DataConfig) -> tuple[Split, Split]:
+    """MNIST's 60,000 and 10,000 images in their own order."""
+    path = find(config, ("mnist.npz", *_names("mnist"), *_names("")), MNIST_GET)
+    if path.suffix != ".npz":
+        return _four(path, MNIST_SHA256, MNIST_GET)
+    content = read(path)
+    verify(content, NPZ_SHA256, path, MNIST_GET)
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        train, test = (grey(arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in ("train", "test"))
+    return train, test
 
 
 def _names(folder: str) -> tuple[str, str]:

@@ -32,15 +32,27 @@ def read_picture(path: Path, colour: str | None, size: tuple[int, int] | None) -
     return codes[None] if codes.ndim == 2 else np.ascontiguousarray(codes.transpose(2, 0, 1))
 
 
+def resize(planes: Codes, size: tuple[int, int]) -> Codes:
+    """(N, H, W) at another (height, width), bilinear, each pixel a mean over what it covers."""
+    done = np.empty((len(planes), *size), np.uint8)
+    for number, plane in enumerate(planes):
+        done[number] = np.asarray(Image.fromarray(plane).resize(size[::-1], Image.Resampling.BILINEAR))
+    return done
+
+
+def rotate(planes: Codes, degrees: float) -> Codes:
+    """(N, H, W) turned counter-clockwise about the middle, bilinear, zero where nothing was."""
+    done = np.empty_like(planes)
+    for number, plane in enumerate(planes):
+        done[number] = np.asarray(Image.fromarray(plane).rotate(degrees, Image.Resampling.BILINEAR))
+    return done
+
+
 def resized(data: DataSet, size: tuple[int, int]) -> DataSet:
-    """All images at another (height, width), bilinear, each pixel a mean over what it covers; codes stay integers up to `high`."""
+    """All images at another (height, width); codes stay integers up to `high`."""
     channels, height, width = data.image
 
     def change(split: Split) -> Split:
-        planes = split.codes.reshape(-1, height, width)
-        done = np.empty((len(planes), *size), np.uint8)
-        for number, plane in enumerate(planes):
-            done[number] = np.asarray(Image.fromarray(plane).resize(size[::-1], Image.Resampling.BILINEAR))
-        return replace(split, codes=done.reshape(len(split), -1))
+        return replace(split, codes=resize(split.codes.reshape(-1, height, width), size).reshape(len(split), -1))
 
     return replace(data.each(change), shape=(channels, *size))

@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 
-from arbonn.model.data.dataset import DataSet, grey
+from arbonn.model.data.dataset import DataSet, Split, grey
 from arbonn.model.data.source import find, read, verify
 from arbonn.model.data.splits import three
 from arbonn.model.recipe import DATASETS, DataConfig
@@ -19,6 +19,11 @@ GET = "get semeion.data from https://archive.ics.uci.edu/dataset/178"
 @DATASETS.register("semeion")
 def semeion(config: DataConfig) -> DataSet:
     """Semeion (UCI, donated by Tactile Srl): 1,593 digits, 16x16 pixels of 0 or 1; UCI's `semeion.data`, or the same as `semeion.npz`."""
+    return DataSet("semeion", "uint1,scale=1", (1, 16, 16), 1, (1.0, 1.0), 10, *three(read_semeion(config), config))
+
+
+def read_semeion(config: DataConfig) -> Split:
+    """Semeion's images in their own order."""
     path = find(config, ("semeion.npz", "semeion.data"), GET)
     content = read(path)
     if path.suffix == ".npz":
@@ -30,4 +35,4 @@ def semeion(config: DataConfig) -> DataSet:
         rows = np.array([line for line in lines if len(line) == 266]).reshape(-1, 266)
         images, labels = rows[:, :256].astype(np.uint8), rows[:, 256:].argmax(1)
         verify(images.tobytes() + labels.astype(np.uint8).tobytes(), PIXELS_SHA256, path, GET)
-    return DataSet("semeion", "uint1,scale=1", (1, 16, 16), 1, (1.0, 1.0), 10, *three(grey(images, labels), config))
+    return grey(images, labels)
