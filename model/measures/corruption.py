@@ -24,7 +24,7 @@ class Corruption(Measure):
         found = {}
         for name in CORRUPTIONS:
             errors = [
-                error(self.scene, corrupt(data.test.codes, data.shape, data.high, name, severity, self.scene.config.seed), labels)
+                error(self.scene, corrupt(data.test.codes, data.image, data.high, name, severity, self.scene.config.seed), labels)
                 for severity in SEVERITIES
             ]
             found[f"corruption_error/{name}"] = sum(errors) / len(errors)

@@ -1,6 +1,7 @@
 """Corruptions of images at five severities, made by code from a seed: the kinds of ImageNet-C (arXiv 1903.12261) that small images bear.
 
-Each takes images (N, H, W) as floats in [0, 1], the severity 1..5 and numpy's generator, and gives images that need not be in [0, 1].
+Each takes images (N, C, H, W) as floats in [0, 1], the severity 1..5 and numpy's generator, and gives images that need not be in [0, 1].
+Noise is drawn for each channel; what moves an image moves all its channels alike.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def _impulse_noise(x: Images, severity: int, random: np.random.Generator) -> Ima
 def _blur(x: Images, severity: int, random: np.random.Generator) -> Images:
     """Gaussian, its width in proportion to the image: 1.6 pixels of 28 at severity 1."""
     width = (1.6, 2.2, 2.8, 3.6, 4.5)[severity - 1] * x.shape[-1] / 28
-    return ndimage.gaussian_filter(x, (0, width, width))
+    return ndimage.gaussian_filter(x, (0, 0, width, width))
 
 
 def _brightness(x: Images, severity: int, random: np.random.Generator) -> Images:
@@ -45,7 +46,7 @@ def _brightness(x: Images, severity: int, random: np.random.Generator) -> Images
 
 
 def _contrast(x: Images, severity: int, random: np.random.Generator) -> Images:
-    mean = x.mean((1, 2), keepdims=True)
+    mean = x.mean((2, 3), keepdims=True)
     return (x - mean) * (0.75, 0.6, 0.45, 0.3, 0.2)[severity - 1] + mean
 
 
@@ -53,7 +54,7 @@ def _rotation(x: Images, severity: int, random: np.random.Generator) -> Images:
     """Either way, by an angle between the last severity's and this one's."""
     high = (10, 20, 30, 40, 50)[severity - 1]
     angles = random.uniform(high - 10, high, len(x)) * random.choice([-1, 1], len(x))
-    return np.stack([ndimage.rotate(image, angle, reshape=False, order=1) for image, angle in zip(x, angles, strict=True)])
+    return np.stack([ndimage.rotate(image, angle, axes=(2, 1), reshape=False, order=1) for image, angle in zip(x, angles, strict=True)])
 
 
 def _translation(x: Images, severity: int, random: np.random.Generator) -> Images:
@@ -61,7 +62,7 @@ def _translation(x: Images, severity: int, random: np.random.Generator) -> Image
     distance = (0.05, 0.1, 0.15, 0.2, 0.25)[severity - 1] * x.shape[-1]
     turn = random.uniform(0, 2 * np.pi, len(x))
     steps = distance * np.stack([np.sin(turn), np.cos(turn)], 1)
-    return np.stack([ndimage.shift(image, step, order=1) for image, step in zip(x, steps, strict=True)])
+    return np.stack([ndimage.shift(image, (0, *step), order=1) for image, step in zip(x, steps, strict=True)])
 
 
 CORRUPTIONS: dict[str, Callable[[Images, int, np.random.Generator], Images]] = {
@@ -76,9 +77,8 @@ CORRUPTIONS: dict[str, Callable[[Images, int, np.random.Generator], Images]] = {
 }
 
 
-def corrupt(codes: Codes, shape: tuple[int, ...], high: int, name: str, severity: int, seed: int) -> Codes:
-    """Codes (N, features) of 0..`high` changed by the corruption `name`; `shape` of an image: (H, W), or with channels before them."""
+def corrupt(codes: Codes, image: tuple[int, int, int], high: int, name: str, severity: int, seed: int) -> Codes:
+    """Codes (N, ...) of 0..`high` changed by the corruption `name`; `image`: (channels, height, width), in which order they stand."""
     random = np.random.default_rng((seed, list(CORRUPTIONS).index(name), severity))
-    planes = codes.reshape(-1, *shape[-2:]) / high
-    changed = CORRUPTIONS[name](planes, severity, random)
+    changed = CORRUPTIONS[name](codes.reshape(-1, *image) / high, severity, random)
     return np.clip(np.rint(changed * high), 0, high).astype(codes.dtype).reshape(codes.shape)

@@ -57,8 +57,8 @@ def test_the_error_is_counted_over_batches(scene):
 @pytest.mark.parametrize("name", CORRUPTIONS)
 def test_a_corruption_is_a_function_of_its_seed_and_grows_with_its_severity(name, scene):
     codes = scene().data.test.codes
-    made = [corrupt(codes, (8, 8), 16, name, severity, 0).astype(int) for severity in SEVERITIES]
-    assert np.array_equal(made[2], corrupt(codes, (8, 8), 16, name, 3, 0))
+    made = [corrupt(codes, (1, 8, 8), 16, name, severity, 0).astype(int) for severity in SEVERITIES]
+    assert np.array_equal(made[2], corrupt(codes, (1, 8, 8), 16, name, 3, 0))
     distance = [np.abs(one - codes.astype(int)).mean() for one in made]
     assert distance[0] > 0
     assert distance == sorted(distance)
@@ -66,8 +66,18 @@ def test_a_corruption_is_a_function_of_its_seed_and_grows_with_its_severity(name
     assert np.array_equal(codes, scene().data.test.codes)
 
 
-def test_channels_of_an_image_are_corrupted_one_by_one():
-    codes = np.full((2, 3 * 4 * 5), 8, np.uint8)
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_channels_of_an_image_are_corrupted_alike_but_for_noise(name, scene):
+    plane = scene().data.test.codes[:30].reshape(-1, 1, 8, 8)
+    made = corrupt(np.repeat(plane, 3, axis=1), (3, 8, 8), 16, name, 4, 0).astype(int)
+    alike = all(np.array_equal(made[:, 0], made[:, channel]) for channel in (1, 2))
+    assert alike == ("noise" not in name)
+    if alike:
+        assert np.array_equal(made[:, :1], corrupt(plane, (1, 8, 8), 16, name, 4, 0)), "the same as of the grey image"
+
+
+def test_no_channel_is_blurred_into_another():
+    codes = np.repeat(np.array([0, 8, 16], np.uint8), 20)[None]
     assert np.array_equal(corrupt(codes, (3, 4, 5), 16, "blur", 5, 0), codes)
 
 
