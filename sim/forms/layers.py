@@ -1,4 +1,4 @@
-"""MVAU: popcounts over pairs of bit planes, or products of integers where those are at hand and cost less."""
+"""MVAU and UnrolledMVAU: popcounts over pairs of bit planes, or products of integers where those are at hand and cost less."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from arbonn.hw.datatypes import DataType, Integers
 from arbonn.hw.graph import Ports
 from arbonn.hw.units.mvau import MVAU
+from arbonn.hw.units.unrolled_mvau import UnrolledMVAU
 from arbonn.sim import bits
 from arbonn.sim.bits import WORD, Words
 from arbonn.sim.forms.form import Step, form
@@ -40,6 +41,12 @@ def mvau(node: MVAU, ports: Ports) -> Step:
         return {"o": Values(o, planes=made)}
 
     return to_bits
+
+
+@form(UnrolledMVAU)
+def unrolled_mvau(node: UnrolledMVAU, ports: Ports) -> Step:
+    """The values of the folded layer."""
+    return mvau(node.folded, ports)
 
 
 Dots = Callable[[Values], NDArray[np.integer]]
