@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import tempfile
@@ -12,9 +13,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from arbonn.errors import InputError
+
 # What readers of .npy, .npz and JSON raise for damaged bytes: each of them was seen.
 UNREADABLE = (
     OSError, ValueError, EOFError, MemoryError, OverflowError, RuntimeError, zipfile.BadZipFile, zlib.error, tokenize.TokenError
+)  # fmt: skip
+
+UNWRITABLE = (
+    errno.EACCES, errno.EDQUOT, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOSPC, errno.ENOTDIR, errno.EPERM,
+    errno.EROFS,
 )  # fmt: skip
 
 
@@ -42,6 +50,19 @@ def write_text(path: Path, text: str) -> None:
     """Writes `text` as UTF-8, whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Around what writes to a `path` that the user named: a place that cannot be written ends as one InputError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        raise InputError(
+            str(path), found=f"cannot be written ({os.strerror(error.errno)})", allowed="a place that you may write to"
+        ) from None
 
 
 def sha256(path: Path) -> str:

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from arbonn.errors import InputError
-from arbonn.files import UNREADABLE, write_text
+from arbonn.files import UNREADABLE, write_text, writing
 from arbonn.flows.progress import Report, silent
 from arbonn.flows.results import CmvmResult
 from arbonn.hw.datatypes import Integers
@@ -89,6 +89,8 @@ def cmvm(path: Path, out: Path, options: CmvmOptions = CmvmOptions(), report: Re
     thresholds = read_thresholds(options.thresholds, outputs) if options.outputs == "bit" else None
     if options.thresholds is not None and options.outputs != "bit":
         raise InputError("--thresholds", found="--outputs sum", allowed="thresholds with --outputs bit", fix="add `--outputs bit`")
+    if out.resolve() == path.resolve():
+        raise InputError(str(out), found="the matrix itself", allowed="another file for the Verilog", fix="give `--out`")
     needed = memory_estimate(inputs, outputs, options.levels)
     if needed > MOST_MEMORY or weights.size > MOST_WEIGHTS:
         raise InputError(
@@ -104,7 +106,8 @@ def cmvm(path: Path, out: Path, options: CmvmOptions = CmvmOptions(), report: Re
         weights, thresholds, levels=options.levels, seconds=options.seconds, seed=options.seed, report=lambda done: report("search", done)
     )
     text = to_verilog(layer.netlist, layer.ranges, layer.one_bit, "cmvm", primitives=options.target in PRIMITIVES)
-    write_text(out, text)
+    with writing(out):
+        write_text(out, text)
     if options.synth:
         report("synthesis", 0.0)
         cells = synthesized(text, "cmvm", options.target)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arbonn.errors import InputError
+from arbonn.files import UNREADABLE
 from arbonn.hw.datatypes import DataType, Integers, datatype
 
 ALLOWED = "TYPE[,scale=A or A/B][,zero=Z], as in `uint8,scale=1/255` or `uint8,scale=0.5,zero=128` or `bipolar`"
@@ -90,8 +91,12 @@ def parse_contract(text: str, table: Path | None = None) -> InputContract:
     if not re.fullmatch(r"bipolar|binary|ternary|u?int([1-9]|1[0-6])", name, re.IGNORECASE):
         raise wrong(name)
     fields: dict[str, Any] = {"dtype": datatype(name.upper())}
+    seen = set()
     for option in options:
         key, _, value = option.partition("=")
+        if key in seen:
+            raise wrong(option)
+        seen.add(key)
         if key == "scale" and (match := re.fullmatch(r"([0-9.eE+-]+)(?:/([0-9.eE+-]+))?", value)):
             try:
                 fields["numerator"], fields["denominator"] = float(match[1]), float(match[2] or 1)
@@ -99,23 +104,32 @@ def parse_contract(text: str, table: Path | None = None) -> InputContract:
                 raise wrong(option) from None
             if not (0 < fields["numerator"] < np.inf and 0 < fields["denominator"] < np.inf):
                 raise wrong(option)
-        elif key in ("zero", "low", "high") and re.fullmatch(r"-?\d+", value):
+        elif key in ("zero", "low", "high") and re.fullmatch(r"-?\d{1,9}", value):
             fields[key] = int(value)
         else:
             raise wrong(option)
     contract = InputContract(**fields)
     if contract.codes().size == 0:
         raise InputError("--input", found=f"no code between low and high in {text!r}", allowed=ALLOWED)
-    return contract if table is None else _with_table(contract, table)
+    if table is not None:
+        return _with_table(contract, table)
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = contract.values(contract.codes())
+    if not (np.isfinite(values).all() and (values[1:] > values[:-1]).all()):  # too small or too large for float32
+        raise InputError("--input", found=f"codes that are no rising float32 values in {text!r}", allowed=ALLOWED)
+    return contract
 
 
 def _with_table(contract: InputContract, path: Path) -> InputContract:
     try:
-        table = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        with path.open("rb") as raw:  # a broken archive would stay open in np.load
+            table = np.load(raw, allow_pickle=False)
+    except UNREADABLE as error:
         raise InputError(str(path), found=f"no readable .npy file ({error})", allowed="a .npy file of float32 values") from None
     expected = contract.dtype.high - contract.dtype.low + 1
-    if table.shape != (expected,) or table.dtype.kind != "f" or not np.isfinite(table).all():
+    if not isinstance(table, np.ndarray):
+        raise InputError(str(path), found="an archive of arrays (.npz)", allowed="a .npy file of float32 values")
+    if table.shape != (expected,) or table.dtype.kind != "f" or not (np.abs(table) <= np.finfo(np.float32).max).all():
         raise InputError(
             str(path),
             found=f"{table.dtype} of shape {table.shape}",

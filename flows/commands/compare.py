@@ -28,7 +28,7 @@ def compare(
     """
     from json import dumps
 
-    from arbonn.files import write_text
+    from arbonn.files import write_text, writing
     from arbonn.flows.compare.claim import load_claim
     from arbonn.flows.compare.compare import compare as compare_arms
     from arbonn.flows.compare.table import markdown, show
@@ -40,9 +40,11 @@ def compare(
     with shown() as report:
         for path in claims:
             result = compare_arms(path, seeds, first_seed=first_seed, jobs=jobs, report=report)
-            write_text(out / f"{result.name}.json", dumps(result.as_json(), indent=1, ensure_ascii=False) + "\n")
+            with writing(out):
+                write_text(out / f"{result.name}.json", dumps(result.as_json(), indent=1, ensure_ascii=False) + "\n")
             results.append(result)
             if page is not None:  # after each: a stopped run leaves a page of what is finished
                 seen = " ".join(map(str, claims))
-                write_text(page, markdown(results, f"arbonn compare {seen}" + (f" --seeds {seeds}" if seeds else "")))
+                with writing(page):
+                    write_text(page, markdown(results, f"arbonn compare {seen}" + (f" --seeds {seeds}" if seeds else "")))
     return Answer({"schema": 1, "claims": [result.as_json() for result in results]}, lambda: show(results))

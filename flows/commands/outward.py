@@ -27,6 +27,7 @@ def export(
     Example: arbonn export build/digits
     Next:    the line that it prints
     """
+    from arbonn.files import writing
     from arbonn.flows.export import RUN, export_axi
     from arbonn.flows.export import export as write
     from arbonn.flows.frames import frames_for
@@ -36,10 +37,12 @@ def export(
     chosen = frames_for(graph, build, images, frames)
     folder = out or build / ("export" if shell == "none" else f"export_{shell}")
     if shell == "axi":
-        files, cycles = export_axi(graph, chosen.codes, folder)
+        with writing(folder):
+            files, cycles = export_axi(graph, chosen.codes, folder)
         told = {"schema": 1, "folder": str(folder), "files": files, "frames": len(chosen.codes), "frames_source": chosen.source}
         return Answer({**told, "cycles": cycles}, lambda: print(f"{folder}: {', '.join(files)}"))
-    files = write(graph, chosen.codes, folder)
+    with writing(folder):
+        files = write(graph, chosen.codes, folder)
     data = {"schema": 1, "folder": str(folder), "files": files, "frames": len(chosen.codes), "frames_source": chosen.source, "run": RUN}
     return Answer(data, lambda: print(f"{folder}: {', '.join(files)}\ncd {folder} && {RUN}"))
 
@@ -55,11 +58,13 @@ def show(
     Example: arbonn show build/digits
     Next:    open build/digits/graph.svg in a browser
     """
+    from arbonn.files import writing
     from arbonn.flows.show import show as draw
     from arbonn.hw import graph_file
 
     graph = graph_file.load(build)
     path = out or build / "graph.svg"
-    draw(graph, graph.provenance.get("model", build.name), path)
+    with writing(path):
+        draw(graph, graph.provenance.get("model", build.name), path)
     data = {"schema": 1, "drawing": str(path), "units": len(graph.nodes), "streams": len(graph.streams)}
     return Answer(data, lambda: print(path))

@@ -25,7 +25,7 @@ def explain(
     Example: arbonn explain build/digits --index 3
     Next:    open build/digits/explain.svg in a browser
     """
-    from arbonn.files import write_text
+    from arbonn.files import write_text, writing
     from arbonn.flows.explain import explain as follow
     from arbonn.flows.explain_page import as_svg, as_text
     from arbonn.flows.frames import frames_for, labels_of
@@ -38,7 +38,7 @@ def explain(
     steps = follow(graph, frames.codes[index])
     label = int(labels_of(graph, {step.stream: step.values[None] for step in steps})[0])
     path = out or build / "explain.svg"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, as_svg(steps, f"image {index} of {frames.source}: class {label}"))
+    with writing(path):
+        write_text(path, as_svg(steps, f"image {index} of {frames.source}: class {label}"))
     data = {"schema": 1, "drawing": str(path), "index": index, "label": label, "steps": [step.as_data() for step in steps]}
     return Answer(data, lambda: print(f"{as_text(steps)}\n\nclass {label}; drawn in {path}"))

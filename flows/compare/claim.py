@@ -79,6 +79,8 @@ class Claim(Settings):
         for name in [name for c in self.comparisons for name in (c.arm, c.against)] + ([self.base] if self.base else []):
             if name not in names:
                 raise ValueError(f"arms that are there: {', '.join(names)}; `{name}` is none. {nearest(name, names)}".rstrip())
+        if same := [c.arm for c in self.comparisons if c.arm == c.against]:
+            raise ValueError(f"comparisons of two arms; `{same[0]}` is compared with itself")
         if any("mce" in c.measure for c in self.comparisons) and self.base is None:
             raise ValueError("base = ARM, where mce is compared")
         if not any(c.claim for c in self.comparisons):

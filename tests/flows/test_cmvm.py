@@ -88,6 +88,15 @@ def test_bad_thresholds_are_told(array: object, message: str, tmp_path: Path) ->
     assert str(caught.value) == f"InputError: {thresholds}: {message}"
 
 
+def test_the_matrix_is_never_replaced_by_its_verilog(tmp_path: Path) -> None:
+    path = saved(tmp_path, np.ones((2, 2)))
+    content = path.read_bytes()
+    with pytest.raises(InputError) as caught:
+        cmvm(path, path, CmvmOptions())
+    assert str(caught.value) == (f"InputError: {path}: the matrix itself\n  allowed  another file for the Verilog\n  fix      give `--out`")
+    assert path.read_bytes() == content
+
+
 def test_a_missing_tool_is_told_before_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tools, "find", lambda name: None)
     with pytest.raises(ToolError) as caught:

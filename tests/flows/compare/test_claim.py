@@ -104,3 +104,8 @@ def test_a_wrong_override_names_the_arm(tmp_path):
     comparison = '{ arm = "one", against = "two", measure = "accuracy", direction = "higher" }'
     arms = ARMS.replace("train.epochs=4", "train.epoch=4")
     assert refusal(tmp_path, comparison, HEAD, arms).startswith("RecipeError: DIR/c.toml: arm `three`: train.epoch: unknown key `epoch`\n")
+
+
+def test_an_arm_is_not_compared_with_itself(tmp_path: Path) -> None:
+    said = refusal(tmp_path, '{ arm = "one", against = "one", measure = "accuracy", direction = "higher" }')
+    assert "\n  allowed  comparisons of two arms; `one` is compared with itself" in said
