@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
 import random
 import warnings
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from arbonn.errors import InputError
+from arbonn.files import writing
 from arbonn.flows.explore.point import Measured
 from arbonn.flows.explore.space import Point, Space
 
@@ -117,7 +119,8 @@ def identity_of(space: Space) -> str:
 @contextmanager
 def owned(out: Path) -> Iterator[None]:
     """Holds the search in `out` for this process. Raises InputError while another one holds it."""
-    out.mkdir(parents=True, exist_ok=True)
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
     with (out / ".owner").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -133,11 +136,15 @@ def open_study(space: Space, url: str | None, out: Path, sampler: Sampler, seed:
     ways = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
     directions = [ways[way] for way in space.file.objectives.values()]
     try:
-        storage: optuna.storages.BaseStorage = (
-            optuna.storages.JournalStorage(JournalFileBackend(str(out / JOURNAL)))
-            if url is None
-            else optuna.storages.RDBStorage(url, heartbeat_interval=60, grace_period=180)
-        )
+        if url is None:
+            _drop_unfinished_line(out / JOURNAL)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # heartbeat_interval
+            storage: optuna.storages.BaseStorage = (
+                optuna.storages.JournalStorage(JournalFileBackend(str(out / JOURNAL)))
+                if url is None
+                else optuna.storages.RDBStorage(url, heartbeat_interval=60, grace_period=180)
+            )
         study = optuna.create_study(
             study_name=space.file.name, storage=storage, sampler=_sampler(sampler, seed), directions=directions, load_if_exists=True
         )
@@ -146,6 +153,13 @@ def open_study(space: Space, url: str | None, out: Path, sampler: Sampler, seed:
         found = f"cannot be used: {str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__}"
         raise InputError(where, found=found, allowed="a database's URL, or no --storage for a file in the folder of results") from None
     return Study(space, study, seed)
+
+
+def _drop_unfinished_line(journal: Path) -> None:
+    """What a full disk or a killed process left of a line: Optuna would append the next line to it, and then read neither."""
+    text = journal.read_bytes() if journal.is_file() else b""
+    if text and not text.endswith(b"\n"):
+        os.truncate(journal, text.rfind(b"\n") + 1)
 
 
 def _sampler(name: Sampler, seed: int) -> optuna.samplers.BaseSampler:

@@ -62,6 +62,26 @@ def test_a_second_run_goes_on_and_measures_nothing_twice(tmp_path: Path) -> None
 
 
 @pytest.mark.usefixtures("measured_quickly")
+def test_a_line_that_a_full_disk_left_unfinished_is_dropped(tmp_path: Path) -> None:
+    path, out = write_space(tmp_path), tmp_path / "out"
+    explore(path, ExploreOptions(trials=3), out)
+    with (out / JOURNAL).open("ab") as journal:
+        journal.write(b'{"op_code": 4, "worker_i')
+    assert explore(path, ExploreOptions(trials=6), out).trials == 6
+    assert all(json.loads(line) for line in (out / JOURNAL).read_text().splitlines())
+
+
+@pytest.mark.usefixtures("measured_quickly")
+def test_a_folder_that_is_a_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "out").touch()
+    with pytest.raises(InputError) as error:
+        explore(write_space(tmp_path), ExploreOptions(trials=1), tmp_path / "out")
+    assert str(error.value) == (
+        f"InputError: {tmp_path / 'out'}: cannot be written (File exists)\n  allowed  a place that you may write to"
+    )
+
+
+@pytest.mark.usefixtures("measured_quickly")
 def test_another_space_under_the_same_name_is_refused(tmp_path: Path) -> None:
     explore(write_space(tmp_path), ExploreOptions(trials=1), tmp_path / "out")
     with pytest.raises(InputError) as error:
