@@ -54,7 +54,7 @@ HOUSE = {
     "finn",
     "graph_page.py",
     "progress.py",
-    "report.py",
+    "report",
     "run.py",
     "same_network.py",
     "show.py",

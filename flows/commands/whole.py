@@ -1,4 +1,4 @@
-"""Commands about whole designs: build, infer, run, report."""
+"""Commands about whole designs: build, infer, run."""
 
 from __future__ import annotations
 
@@ -143,20 +143,3 @@ def run(
         "report": result.report,
     }
     return Answer(result.as_json(), lambda: table(result.name, lines), exit_code=1 if wrong else 0)
-
-
-@command
-def report(
-    folder: Annotated[Path, typer.Argument(help="Folder that `arbonn run` wrote.", metavar="DIR", show_default=False)],
-    json: Json = False,
-) -> Answer:
-    """Write the page report.html again from summary.json, as after moving or copying a folder of results.
-
-    Example: arbonn report build/digits
-    Next:    open build/digits/report.html in a browser
-    """
-    from arbonn.flows.report import read_summary, write_report
-
-    page = folder / "report.html"
-    write_report(read_summary(folder), page)
-    return Answer({"schema": 1, "report": str(page)}, lambda: print(page))

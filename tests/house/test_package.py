@@ -31,7 +31,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 def expected(root: Path) -> set[str]:
     """Names of all Python files and of the data they need, as installed."""
-    suffixes = {".py", ".html", ".v", ".cpp", ".json"}
+    suffixes = {".py", ".html", ".css", ".js", ".txt", ".v", ".cpp", ".json"}
     files = [p for f in FOLDERS for p in (root / f).rglob("*") if p.suffix in suffixes and "__pycache__" not in p.parts]
     return {f"arbonn/{p.relative_to(root).as_posix()}" for p in files} | {
         f"arbonn/{p.name}" for p in (root / "arbonn").iterdir() if p.suffix in {".py", ".typed"}

@@ -1,19 +1,14 @@
-"""The result of a run as one self-contained page."""
+"""A run's summary.json, and its figures as a person reads them: the terminal's table and the head of the page."""
 
 from __future__ import annotations
 
-import importlib.resources
-import json
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from arbonn.errors import InputError
-from arbonn.files import write_text
 from arbonn.flows.results import RunResult, StageResult
-
-TEMPLATE = importlib.resources.files("arbonn.flows") / "templates" / "report.html"
 
 
 def read_summary(folder: Path) -> RunResult:
@@ -30,17 +25,6 @@ def read_summary(folder: Path) -> RunResult:
         raise InputError(
             str(path), found=f"no readable summary ({reason})", allowed="what this version of `arbonn run` writes", fix="run it again"
         ) from None
-
-
-def write_report(result: RunResult, path: Path) -> None:
-    """Writes the page."""
-    import jinja2
-
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    write_text(
-        path, template.render(r=result, s=result.stages, rows=rows(result), versions=versions(result), json=json.dumps(result.as_json()))
-    )
 
 
 def rows(result: RunResult) -> dict[str, str]:
