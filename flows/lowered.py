@@ -10,20 +10,22 @@ import numpy as np
 from arbonn.flows.frames import read_array
 from arbonn.flows.lowering import lower as lowering
 from arbonn.flows.options import LowerOptions
+from arbonn.flows.progress import Report, silent
 from arbonn.flows.results import LowerResult
 from arbonn.flows.runtime_weights import with_runtime_weights
-from arbonn.flows.target import Target, fold_for
+from arbonn.flows.target import Target, fold_for, unrolled_for
 from arbonn.hw import graph_file
 from arbonn.hw.boards import board
 from arbonn.hw.graph import DataflowGraph
 from arbonn.hw.units.fifo import FIFO
 from arbonn.hw.units.mvau import MVAU
+from arbonn.hw.units.unrolled_mvau import UnrolledMVAU
 from arbonn.sim.timing import figures, predict
 
 TIES_LISTED = 100
 
 
-def lower_and_fold(model: Path, options: LowerOptions, folder: Path) -> LowerResult:
+def lower_and_fold(model: Path, options: LowerOptions, folder: Path, report: Report = silent) -> LowerResult:
     """Writes graph.json and graph.npz in `folder`."""
     target = Target(board(options.board), options.folding, options.target_fps, options.max_luts, options.clock_mhz)
     samples = read_array(options.samples) if isinstance(options.samples, Path) else options.samples
@@ -31,7 +33,10 @@ def lower_and_fold(model: Path, options: LowerOptions, folder: Path) -> LowerRes
     lowered = lowering.lower(
         model, lowering.LowerOptions(input=options.input, input_table=options.input_table, outputs=options.outputs, samples=samples)
     )
-    folded = fold_for(with_runtime_weights(lowered.graph) if options.runtime_weights else lowered.graph, target)
+    if options.unrolled is not None:
+        folded = unrolled_for(lowered.graph, options, report)
+    else:
+        folded = fold_for(with_runtime_weights(lowered.graph) if options.runtime_weights else lowered.graph, target)
     graph_file.save(folded.graph, folder)
     compared = lowered.verification
     times = figures(folded.graph, predict(folded.graph, 8 + 2 * len(folded.graph.nodes)))
@@ -40,8 +45,8 @@ def lower_and_fold(model: Path, options: LowerOptions, folder: Path) -> LowerRes
         units=dict(Counter(node.kind for node in folded.graph.nodes)),
         input=str(lowered.contract),
         input_source=lowered.contract_source,
-        notes=list(lowered.notes),
-        weight_bits=sum(node.weights.size for node in folded.graph.nodes if isinstance(node, MVAU)),
+        notes=[*lowered.notes, *_unrolled_notes(folded.graph)],
+        weight_bits=sum(node.weights.size for node in folded.graph.nodes if isinstance(node, MVAU | UnrolledMVAU)),
         verified_samples=compared.samples,
         verified_integers=compared.integers,
         samples_source=lowered.frames_source,
@@ -65,3 +70,16 @@ def lower_and_fold(model: Path, options: LowerOptions, folder: Path) -> LowerRes
 
 def _fifo_bits(graph: DataflowGraph) -> int:
     return sum(node.depth * graph.ports(node)["o"].width for node in graph.nodes if isinstance(node, FIFO))
+
+
+def _unrolled_notes(graph: DataflowGraph) -> list[str]:
+    """What each unrolled unit has become."""
+    notes = []
+    for node in graph.nodes:
+        if isinstance(node, UnrolledMVAU):
+            counts, stages = node.layer(graph.ports(node)).netlist.counts(), node.stages(graph.ports(node))
+            notes.append(
+                f"{node.id} unrolled: {counts.luts} LUTs, {counts.carry4} CARRY4 (7-series), {counts.levels} levels, {node.depth} stages "
+                f"of at most {stages.levels}, {node.moves} moves an output, seed {node.seed}"
+            )
+    return notes

@@ -9,10 +9,15 @@ from typing import Literal
 from arbonn.flows.progress import Report, silent
 from arbonn.flows.store import Store
 
+Family = Literal["xc7", "ice40", "ecp5", "gowin"]
+
 
 @dataclass(frozen=True)
 class LowerOptions:
-    """How a file becomes a folded graph. `samples`: a .npy file of frames to compare on, else so many drawn ones."""
+    """How a file becomes a folded graph. `samples`: a .npy file of frames to compare on, else so many drawn ones.
+
+    unrolled  weights as wiring, for that family of devices: no board, no folding.    unroll_seconds  most of each layer's search.
+    """
 
     input: str | None = None
     input_table: Path | None = None
@@ -25,6 +30,8 @@ class LowerOptions:
     max_luts: int | None = None
     folding: Path | None = None
     runtime_weights: bool = False
+    unrolled: Family | None = None
+    unroll_seconds: float = 60.0
 
 
 @dataclass(frozen=True)

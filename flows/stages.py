@@ -99,7 +99,12 @@ def lower(model: Path, options: LowerOptions = LowerOptions(), common: Common = 
     read_model(model)  # a file that is none must be told before anything is hashed
     files = {"model": model, "input_table": options.input_table, "samples": options.samples, "folding": options.folding}
     paths = {name: path for name, path in files.items() if isinstance(path, Path)}
-    for name, number in (("target-fps", options.target_fps), ("clock-mhz", options.clock_mhz), ("max-luts", options.max_luts)):
+    for name, number in (
+        ("target-fps", options.target_fps),
+        ("clock-mhz", options.clock_mhz),
+        ("max-luts", options.max_luts),
+        ("unroll-seconds", options.unroll_seconds),
+    ):
         if number is not None and not 0 < number < float("inf"):
             raise InputError(f"--{name}", found=f"{number:g}", allowed="a positive number")
     for name, path in paths.items():
@@ -110,7 +115,7 @@ def lower(model: Path, options: LowerOptions = LowerOptions(), common: Common = 
         from arbonn.flows.lowered import lower_and_fold
 
         common.report("lower", 0.0)
-        result = lower_and_fold(model, options, folder)
+        result = lower_and_fold(model, options, folder, common.report)
         common.report("lower", 1.0)
         return result
 

@@ -8,7 +8,11 @@ from pathlib import Path
 from arbonn.errors import FitError, InputError
 from arbonn.flows.buffers import busy_cycles, size_buffers
 from arbonn.flows.fold import Fold, Room, fold, measure
-from arbonn.flows.folding import apply_folding, read_folding, unbuffered
+from arbonn.flows.folding import apply_folding, folding_of, read_folding, unbuffered
+from arbonn.flows.lowering.passes import run_passes
+from arbonn.flows.lowering.passes.unroll import Unroll
+from arbonn.flows.options import LowerOptions
+from arbonn.flows.progress import Report, silent
 from arbonn.hw.accelerator import version_code
 from arbonn.hw.boards import Board
 from arbonn.hw.graph import DataflowGraph
@@ -51,6 +55,26 @@ def fold_for(graph: DataflowGraph, target: Target) -> Fold:
         return found
     rate = target.target_fps or link_fps(graph, target.board)  # a faster core would only wait for the line
     return fold(graph, target.room(), int((target.clock_mhz or target.board.clock_mhz) * 1e6 / rate))
+
+
+def unrolled_for(graph: DataflowGraph, options: LowerOptions, report: Report = silent) -> Fold:
+    """The graph with its weights as wiring: chains of fully connected layers take a frame a cycle. Raises FitError above `max_luts`."""
+    assert options.unrolled is not None
+    asked = {
+        "--target-fps": options.target_fps, "--clock-mhz": options.clock_mhz, "--folding": options.folding,
+        "--runtime-weights": options.runtime_weights or None,
+    }  # fmt: skip
+    for name, value in asked.items():
+        if value is not None:
+            raise InputError(name, found="--unrolled", allowed="one of the two", fix="leave one out")
+    unroll = Unroll(options.unrolled, seconds=options.unroll_seconds, max_luts=options.max_luts, report=report)
+    whole = run_passes(graph, (unroll,))
+    found = measure(size_buffers(whole, folding_of(whole)), options.unrolled)
+    if options.max_luts is not None and found.cost.luts > options.max_luts:
+        raise FitError(
+            "--unrolled", found=f"about {found.cost.luts:.0f} LUTs", allowed=f"{options.max_luts} LUTs (--max-luts)", fix="leave it out"
+        )
+    return found
 
 
 def link_fps(graph: DataflowGraph, board: Board) -> float:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from arbonn.errors import CheckError
 from arbonn.hw.accelerator import Accelerator
+from arbonn.hw.cmvm.verilog import with_cells
 from arbonn.hw.datatypes import Integers
 from arbonn.hw.graph import DataflowGraph
 from arbonn.hw.packing import pack
@@ -117,5 +118,5 @@ def run_rtl(
     Raises ToolError without the simulator, CheckError on a predicted deadlock or if the simulator breaks off or takes too long.
     """
     expected = expect(graph, inputs, stalls)
-    bench = Bench(graph, runner.find(simulator), folder, to_verilog(Accelerator(graph, probes), ACCELERATOR), probes)
+    bench = Bench(graph, runner.find(simulator), folder, with_cells(to_verilog(Accelerator(graph, probes), ACCELERATOR)), probes)
     return bench.run("rtl", inputs, stalls, expected.cycles + MARGIN, expected).seen()

@@ -12,6 +12,7 @@ from typing import Literal
 
 from arbonn.errors import CheckError, ToolError
 from arbonn.hw.accelerator import Accelerator
+from arbonn.hw.cmvm.verilog import with_cells
 from arbonn.hw.datatypes import Integers
 from arbonn.hw.graph import DataflowGraph
 from arbonn.hw.verilog import to_verilog
@@ -121,7 +122,7 @@ class _Check:
         self, graph: DataflowGraph, inputs: Mapping[str, Integers], folder: Path, options: CheckOptions, progress: Progress
     ) -> None:
         self.graph, self.inputs, self.folder, self.options, self.progress = graph, inputs, folder, options, progress
-        self.verilog = to_verilog(Accelerator(graph, probes=True), ACCELERATOR)
+        self.verilog = with_cells(to_verilog(Accelerator(graph, probes=True), ACCELERATOR))
         self.counts = [0, 0, 0, 0]  # transfers, bit mismatches, cycle mismatches, violations
         self.patterns: list[StallPattern] = []
         self.first: FirstDifference | None = None

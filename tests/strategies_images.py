@@ -135,13 +135,16 @@ def borders(draw: st.DrawFn) -> DataflowGraph:
     )
 
 
+UNROLLED = ("BIPOLAR", "BINARY", "TERNARY", "UINT3", "INT2")  # inputs
+
+
 @st.composite
 def unrolled(draw: st.DrawFn) -> DataflowGraph:
     """An UnrolledMVAU over pixels: any of its types, whole sums or levels."""
     random, before = np.random.default_rng(draw(seeds)), draw(pixels(2))
-    rows, columns, dtype = draw(st.integers(1, 6)), draw(st.integers(1, 10)), draw(st.sampled_from(["BIPOLAR", "BINARY"]).map(datatype))
+    rows, columns, dtype = draw(st.integers(1, 6)), draw(st.integers(1, 10)), draw(st.sampled_from(UNROLLED).map(datatype))
     popcount = draw(st.booleans())
-    weight_dtype = datatype("BIPOLAR" if popcount else draw(st.sampled_from(["BIPOLAR", "BINARY", "TERNARY"])))
+    weight_dtype = datatype("BIPOLAR" if popcount else draw(st.sampled_from(["BIPOLAR", "BINARY", "TERNARY", "INT3"])))
     weights, depth = values(random, weight_dtype, (rows, columns)), draw(st.integers(1, 4))
     node = UnrolledMVAU("u", weights, weight_dtype, "popcount" if popcount else "dot", depth=depth, seed=draw(st.integers(0, 3)))
     low, high = node.folded.accumulator_range(dtype.low, dtype.high, dtype)

@@ -11,7 +11,7 @@ from arbonn.errors import InputError
 from arbonn.flows.cli import command
 from arbonn.flows.commands.answer import Answer, Board, BuildFolder, Json, RecipeFile, Set, table
 from arbonn.flows.commands.dry import dry_run_answer, emitted_file, operators_answer
-from arbonn.flows.options import CheckOptions, Common, LowerOptions
+from arbonn.flows.options import CheckOptions, Common, Family, LowerOptions
 
 Engine = Literal["cocotb", "native"]
 Dialect = Literal["finn-base"]
@@ -64,6 +64,10 @@ def lower(
     runtime_weights: Annotated[
         bool, typer.Option("--runtime-weights", help="Parameters in memory that a host can write: see `arbonn export --shell axi`.")
     ] = False,
+    unrolled: Annotated[
+        Family | None, typer.Option(help="Weights as wiring, all lanes: a vector a cycle, for that family of devices.")
+    ] = None,
+    unroll_seconds: Annotated[float, typer.Option(help="Most seconds of the search for few LUTs, each layer.")] = 60.0,
     emit: Annotated[
         Dialect | None, typer.Option(help="Also write the network in this dialect, and compare it as qonnx executes it.")
     ] = None,
@@ -88,6 +92,7 @@ def lower(
     options = LowerOptions(
         input=contract, input_table=input_table, samples=samples or 100, board=board,
         target_fps=target_fps, clock_mhz=clock_mhz, max_luts=max_luts, folding=folding, runtime_weights=runtime_weights,
+        unrolled=unrolled, unroll_seconds=unroll_seconds,
     )  # fmt: skip
     with shown() as report:
         result = stages.lower(model, options, Common(out, report=report))

@@ -5,6 +5,7 @@ Module ports: `b`, one bit an input; `y`, the outputs in order, the first in the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 
 from arbonn.hw.cmvm.netlist import ONE, Lut, Netlist, Position
@@ -34,6 +35,11 @@ module CARRY4(output [3:0] CO, output [3:0] O, input CI, input CYINIT, input [3:
 endmodule
 """
 )
+
+
+def with_cells(text: str) -> str:
+    """Verilog for a simulator: with the primitives' models where it has any of them."""
+    return text + CELLS if re.search(r"^\s*(LUT[1-6]|LUT6_2|CARRY4) ", text, re.MULTILINE) else text
 
 
 def output_bits(ranges: Integers, one_bit: bool) -> int:

@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from amaranth.hdl import Cat, Const, Instance, Module, Signal, Value
 
-from arbonn.hw.cmvm.layer import Layer, build
+from arbonn.hw.cmvm.layer import Layer
 from arbonn.hw.cmvm.netlist import ONE, Chain, Lut
 from arbonn.hw.cmvm.stages import Stages, cut
 from arbonn.hw.cmvm.verilog import output_nets
+from arbonn.hw.cmvm.weighted import weighted
 from arbonn.hw.datatypes import DataType, Integers
-from arbonn.hw.graph import Cost, Node, Ports
+from arbonn.hw.graph import UNSAVED_DEFAULT, Cost, Node, Ports
 from arbonn.hw.schedule import Control, Mark, Schedule
 from arbonn.hw.sequencer import Sequencer
 from arbonn.hw.unit_component import UnitComponent
 from arbonn.hw.units.mvau import MVAU
 
-MOVES = 20_000  # of the search, for each output: what it finds depends on these and the seed alone, so a graph has one hardware
+MOVES = 20_000
+WIDEST = 8  # bits of an input or a weight
 
 
 @dataclass(frozen=True, eq=False)
 class UnrolledMVAU(Node):
-    """o[r] = levels(acc[r]), or acc[r] itself without thresholds: an MVAU's values, for inputs of one bit and constant weights.
+    """o[r] = levels(acc[r]), or acc[r] itself without thresholds: an MVAU's values, for constant weights.
 
-    Parameters  weights (MH, MW) of -1 and 1, 0 and 1, or -1, 0 and 1; weight_dtype, domain, thresholds and offset as an MVAU's.
-                depth: pipeline stages, cut at whole LUT levels. seed: of the search for few LUTs.
+    Parameters  weights (MH, MW); weight_dtype, domain, thresholds and offset as an MVAU's. Weights of -1, 0 and 1, or of two values (SBNN),
+                cost what their connections cost, a neuron of at most 6 connections to bits and with one threshold a LUT; weights of more
+                values are added by their binary digits, inputs of more bits by theirs.
+                depth: pipeline stages, cut at whole LUT levels.
+                seed, moves: of the search for few LUTs, moves for each output: what it finds depends on these alone.
                 primitives: LUTs and carry chains as cells of 7-series and UltraScale+; else the same as logic for any device.
-    Streams     i: (..., MW), BIPOLAR or BINARY, all lanes.  o: (..., MH), all lanes.
+    Streams     i: (..., MW), at most 8 bits, all lanes.  o: (..., MH), all lanes.
     Timing      each step takes i and gives o. first_out = depth; interval = vectors in a frame; II 1.
     Stalls      a rigid pipeline: all of it waits while o is not taken.
     Memory      none; registers between the stages.
@@ -44,6 +49,7 @@ class UnrolledMVAU(Node):
     depth: int = 1
     seed: int = 0
     primitives: bool = False
+    moves: int = field(default=MOVES, metadata=UNSAVED_DEFAULT)
 
     @cached_property
     def folded(self) -> MVAU:
@@ -55,14 +61,14 @@ class UnrolledMVAU(Node):
 
     def problems(self, ports: Ports) -> Iterator[str]:
         i, o = ports["i"], ports["o"]
-        if i.dtype.name not in ("BIPOLAR", "BINARY") or self.weight_dtype.name not in ("BIPOLAR", "BINARY", "TERNARY"):
-            yield f"{i.dtype} inputs and {self.weight_dtype} weights (BIPOLAR or BINARY, and these or TERNARY, allowed)"
+        if max(i.dtype.bits, self.weight_dtype.bits) > WIDEST:
+            yield f"{i.dtype} inputs and {self.weight_dtype} weights (at most {WIDEST} bits allowed)"
             return
         yield from self.folded.problems(ports)
         if i.lanes != i.shape[-1] or o.lanes != o.shape[-1]:
             yield f"{i.lanes} of {i.shape[-1]} and {o.lanes} of {o.shape[-1]} lanes (all are needed)"
-        if self.depth < 1:
-            yield f"depth {self.depth} (1 or more allowed)"
+        if self.depth < 1 or self.moves < 0:
+            yield f"depth {self.depth} and {self.moves} moves (1 or more and 0 or more allowed)"
 
     def evaluate(self, inputs: Mapping[str, Integers], ports: Ports) -> dict[str, Integers]:
         return self.folded.evaluate(inputs, ports)
@@ -71,7 +77,7 @@ class UnrolledMVAU(Node):
         return Control((Schedule((1,), takes=(Mark("i"),), gives=(Mark("o"),), depth=self.depth),))
 
     def affine(self, dtype: DataType) -> tuple[int, Integers]:
-        """(f, g) with acc = f * y + g, y = weights @ b for the stored bits b; g (MH,)."""
+        """(f, g) with acc = f * y + g, y = weights @ b for the stored number b; g (MH,)."""
         zero = np.zeros((1, self.weights.shape[1]), dtype=np.int64)
         low, one = (self.folded.from_dot(dtype.decode(zero + bit) @ self.weights.T, dtype)[0] for bit in (0, 1))
         total = self.weights.sum(axis=1)
@@ -79,19 +85,34 @@ class UnrolledMVAU(Node):
         assert ((one - low) == factor * total).all()
         return factor, low
 
-    def layer(self, ports: Ports) -> Layer:
-        """The netlist of y, or of a bit for each threshold in turn: bit r * T + t is acc[r] >= thresholds[r, t]."""
-        weights, bounds = self.weights.T, None
+    def layer(self, ports: Ports, *, seconds: float = float("inf"), report: Callable[[float], None] = lambda done: None) -> Layer:
+        """The netlist of y, or of a bit for each threshold in turn: bit r * T + t is acc[r] >= thresholds[r, t].
+
+        One that was stopped after `seconds` is not the unit's own, and not kept.
+        """
+        dtype, bounds = ports["i"].dtype, None
         if self.thresholds is not None:
-            factor, shift = self.affine(ports["i"].dtype)
-            each = -((shift[:, None] - self.thresholds) // factor)  # divided and rounded up
-            weights, bounds = np.repeat(weights, each.shape[1], axis=1), each.reshape(-1)
-        return _layer(
-            np.ascontiguousarray(weights, dtype=np.int64).tobytes(),
-            weights.shape,
-            None if bounds is None else bounds.astype(np.int64).tobytes(),
+            factor, shift = self.affine(dtype)
+            bounds = -((shift[:, None] - self.thresholds) // factor)  # divided and rounded up
+        places = [1 << j for j in range(dtype.bits)]
+        places[-1] *= -1 if dtype.signed else 1
+        key = (
+            self.weights.tobytes(),
+            self.weights.shape,
+            tuple(places),
+            None if bounds is None else bounds.tobytes(),
             self.seed,
+            self.moves,
         )
+        if key not in _kept:
+            weights = np.ascontiguousarray(self.weights.T)
+            layer = weighted(weights, places, bounds, seed=self.seed, moves=self.moves, seconds=seconds, report=report)
+            if layer.stopped:
+                return layer
+            while len(_kept) >= KEPT:
+                del _kept[next(iter(_kept))]
+            _kept[key] = layer
+        return _kept[key]
 
     def stages(self, ports: Ports) -> Stages:
         """The netlist cut for `depth`."""
@@ -110,12 +131,8 @@ class UnrolledMVAU(Node):
         return UnrolledMVAUComponent(self, ports)
 
 
-@lru_cache(maxsize=32)  # nodes are rebuilt by every change of a graph, and cost and component both ask
-def _layer(weights: bytes, shape: tuple[int, int], bounds: bytes | None, seed: int) -> Layer:
-    """The netlist of a matrix (inputs, outputs), and of bounds for bits."""
-    matrix = np.frombuffer(weights, dtype=np.int64).reshape(shape)
-    reached = None if bounds is None else np.frombuffer(bounds, dtype=np.int64)
-    return build(matrix, reached, seed=seed, moves=MOVES * shape[1], seconds=float("inf"))
+KEPT = 32
+_kept: dict[tuple[object, ...], Layer] = {}  # nodes are rebuilt by every change of a graph, and cost and component both ask
 
 
 class UnrolledMVAUComponent(UnitComponent):

@@ -99,12 +99,12 @@ def test_stages_hold_whole_levels_and_no_more_than_they_must(depth: int, seed: i
 @pytest.mark.parametrize(
     ("wrong", "streams", "problem"),
     [
-        (node(depth=0), {}, "depth 0 (1 or more allowed)"),
+        (node(depth=0), {}, "depth 0 and 20000 moves (1 or more and 0 or more allowed)"),
         (node(), {"i": ((20,), BIT, 10)}, "10 of 20 and 6 of 6 lanes (all are needed)"),
         (
             node(),
-            {"i": ((20,), datatype("UINT2"), 20)},
-            "UINT2 inputs and BIPOLAR weights (BIPOLAR or BINARY, and these or TERNARY, allowed)",
+            {"i": ((20,), datatype("UINT9"), 20)},
+            "UINT9 inputs and BIPOLAR weights (at most 8 bits allowed)",
         ),
     ],
 )
