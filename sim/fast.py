@@ -34,7 +34,7 @@ class FastReference:
     def run(self, inputs: Mapping[str, NDArray[np.integer]], wanted: Sequence[str] | None = None) -> dict[str, Integers]:
         """Values (frames, *shape) of the `wanted` streams (default: the graph's outputs), from those on its inputs.
 
-        Takes any integers, 8-bit ones without copying. Memory beyond inputs and results is that of `BATCH` frames.
+        Takes any integers, unsigned 8-bit ones without copying. Memory beyond inputs and results is that of `BATCH` frames.
         Raises InputError as the plain reference does.
         """
         given = {s.id: checked(s, inputs) for s in self.graph.inputs}

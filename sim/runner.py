@@ -167,6 +167,7 @@ def build(
     """
     main = bulk_main(top, public) if simulator.name == "verilator" and not command else ""
     recipe = json.dumps([asdict(simulator), dict(sources), top, public, waves, VERILATOR_ARGS, OPTIMISED, main, *command])
+    folder = folder.resolve()  # children work elsewhere
     target = folder / f"{simulator.name}-{hashlib.sha256(recipe.encode()).hexdigest()[:16]}"
     if target.is_dir():
         return target
@@ -197,6 +198,7 @@ def run(simulator: Simulator, built: Path, top: str, test: str, folder: Path, pl
 
     A failed test is the module's to report. Raises CheckError if the simulator broke off or took longer than `limit_s` seconds.
     """
+    folder = folder.resolve()
     results = folder / "results.xml"
     results.unlink(missing_ok=True)
     words = tuple(f"+{name}={value}" for name, value in plusargs.items())

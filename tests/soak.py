@@ -38,7 +38,7 @@ from tests.strategies_images import blocks
 
 STALLS = (0.0, 0.3, 0.9)
 GRAPHS = chains(longest=6) | blocks()
-BATCH = 32  # graphs in one build
+BATCH = 16  # graphs in one build
 FRAMES: dict[runner.Name, int] = {"icarus": 3, "verilator": 20}  # at most, of a graph
 
 

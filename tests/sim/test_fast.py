@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arbonn.errors import InputError
@@ -30,6 +30,7 @@ def equal(graph: DataflowGraph, inputs: dict[str, Integers]) -> None:
         np.testing.assert_array_equal(given[name], wanted, name)
 
 
+@settings(max_examples=40)
 @given(graph=chains(), frames=st.integers(1, 5), seed=seeds)
 def test_it_equals_the_plain_reference_on_every_stream(graph: DataflowGraph, frames: int, seed: int) -> None:
     x = graph.inputs[0]
@@ -45,6 +46,7 @@ def one(node: Node, i: tuple[int, ...], o: tuple[int, ...], taken: DataType, giv
 widths = st.sampled_from([1, 2, 63, 64, 65, 128, 130])  # on both sides of a word's edge
 
 
+@settings(max_examples=40)
 @given(
     columns=widths, rows=widths, taken=st.just(datatype("BIPOLAR")) | types,  # bipolar times bipolar has loops of its own
     held=st.just("BIPOLAR") | st.sampled_from(["BIPOLAR", "BINARY", "TERNARY", "INT3", "UINT2"]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arbonn.hw.datatypes import DataType, Integers, datatype, smallest
@@ -61,6 +61,7 @@ def test_every_unit_has_a_fast_form() -> None:
 
 @pytest.mark.parametrize("kind", UNITS)
 def test_a_unit_alone_equals_its_evaluate(kind: str) -> None:
+    @settings(max_examples=40)
     @given(graph=UNITS[kind], frames=st.integers(1, 3), seed=seeds)
     def law(graph: DataflowGraph, frames: int, seed: int) -> None:
         equal_from_both(graph, np.random.default_rng(seed), frames)
@@ -68,6 +69,7 @@ def test_a_unit_alone_equals_its_evaluate(kind: str) -> None:
     law()
 
 
+@settings(max_examples=40)
 @given(graph=blocks() | chains(), frames=st.integers(1, 3), seed=seeds)
 def test_joined_graphs_equal_the_plain_reference_on_every_stream(graph: DataflowGraph, frames: int, seed: int) -> None:
     random = np.random.default_rng(seed)
@@ -108,11 +110,13 @@ def draw_pixel(draw: st.DrawFn) -> tuple[int, DataType]:
     return draw(st.sampled_from(WIDE)), draw(types)
 
 
+@settings(max_examples=40)
 @given(graph=wide(), seed=seeds)
 def test_pixels_at_the_edges_of_words(graph: DataflowGraph, seed: int) -> None:
     equal_from_both(graph, np.random.default_rng(seed), 2)
 
 
+@settings(max_examples=40)
 @given(columns=st.sampled_from([1, 4, 27, 70]), rows=st.sampled_from([1, 64, 65]), taken=types, held=types, seed=seeds)
 def test_layers_of_integers_that_are_not_packed(columns: int, rows: int, taken: DataType, held: DataType, seed: int) -> None:
     """Whatever the costs say: products of integers and popcounts of planes are the same dots."""
@@ -125,6 +129,7 @@ def test_layers_of_integers_that_are_not_packed(columns: int, rows: int, taken: 
     equal_from_both(alone(cut, streams | {"o": ((2, rows), datatype("BIPOLAR"), 1)}), random, 3)
 
 
+@settings(max_examples=40)
 @given(seed=seeds, classes=st.integers(1, 70))
 def test_the_first_of_equals_is_the_label(seed: int, classes: int) -> None:
     logits = datatype("INT3")
