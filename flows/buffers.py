@@ -17,6 +17,7 @@ from arbonn.hw.units.mvau import MVAU
 from arbonn.sim import timing
 
 CUT_EVERY = 4  # MVAUs between FIFOs that cut the ready chain: a chain of 16 MVAUs runs at 145 MHz on an HX8K so, at 70 MHz without
+MOST_TRANSFERS = 1 << 22  # of a run that waits for its steady state; most end after some frames
 CUT_DEPTH = 2  # the smallest FIFO that passes a word in every cycle
 
 
@@ -150,7 +151,9 @@ class _Sizer:
             begun = -(-timing.figures(folded, timing.predict(folded, 1)).latency // self.goal)
         except CheckError:
             return False
-        found = interval(folded, 8 + 2 * begun)
+        # Units of nearly the same pace fill a buffer by a few cycles a frame: the whole runs until its state comes back.
+        patient = MOST_TRANSFERS // sum(s.transfers for s in folded.streams) if part is None else 0
+        found = interval(folded, max(8 + 2 * begun, patient))
         return found is not None and found <= self.goal
 
     def part(self, names: Collection[str]) -> DataflowGraph:

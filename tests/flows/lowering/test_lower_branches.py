@@ -286,6 +286,19 @@ def test_one_word_less_on_any_fifo_of_a_residual_network_costs_cycles(residual: 
             assert interval(apply_folding(tighter, folding, depths)) != busiest, unit.id
 
 
+def test_branches_that_drift_apart_by_a_few_cycles_a_frame_never_deadlock() -> None:
+    """A pool beside two layers: with the FIFOs of a short run, frame 13 was the first that could not go on."""
+    b = Branched((1, 5, 5), 23)
+    b.quant(0.5, 3)
+    start = b.at
+    b.same(1, 1, bits=2).norm().quant(0.5, 2)
+    way = b.at
+    b.back(start).window("AveragePool", (), 1, [3, 3], pads=[1] * 4, count_include_pad=1).quant(0.5, 3).add(way).add(start)
+    b.activation("sign").same(2).norm().quant(0.5, 2).flat().dense(3)
+    graph = size_buffers(unbuffered(lowered(b.model(), "uint4,scale=0.1,zero=7")[1]), {"mvau_2": {"SIMD": 2}, "swg_2": {"SIMD": 2}})
+    assert interval(graph, 100) == max(busy_cycles(graph).values())
+
+
 def _plain(graph: DataflowGraph, name: str) -> str:
     stream = graph.stream(name)
     while stream.source and graph.node(stream.source.node).kind in ("DWC", "FIFO"):
