@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from arbonn.flows.options import Common as Common
     from arbonn.flows.options import InferOptions as InferOptions
     from arbonn.flows.options import LowerOptions as LowerOptions
+    from arbonn.flows.own_network import to_qonnx as to_qonnx
     from arbonn.flows.recipe import Recipe as Recipe
     from arbonn.flows.recipe import load_recipe as load_recipe
     from arbonn.flows.run import run as run
@@ -42,6 +43,7 @@ _WHERE = {
     "Store": "arbonn.flows.store",
     "load_recipe": "arbonn.flows.recipe",
     "run": "arbonn.flows.run",
+    "to_qonnx": "arbonn.flows.own_network",
     **dict.fromkeys(_OPTIONS, "arbonn.flows.options"),
     **dict.fromkeys(_STAGES, "arbonn.flows.stages"),
 }

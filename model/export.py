@@ -34,14 +34,23 @@ INPUT_KEY, PROVENANCE_KEY = "arbonn.input", "arbonn.provenance"
 
 
 def export(network: nn.Module, path: Path, recipe: TrainRecipe, contract: str, frame: tuple[int, ...]) -> None:
-    """Writes `network` as QONNX: x (1, *frame) float -> logits (1, classes), opset 13 and qonnx.custom_op.general.
+    """Writes the `network` of a recipe as QONNX: x (1, *frame) float -> logits (1, classes), opset 13 and qonnx.custom_op.general.
 
     The batch is 1, as the hardware's; `qonnx.transformation.change_batchsize` widens it for bulk execution.
     """
+    _write(network, path, recipe.network.name, contract, frame, provenance(recipe))
+
+
+def export_network(network: nn.Module, path: Path, contract: str, frame: tuple[int, ...], name: str) -> None:
+    """The same for a network that no recipe made: any module of layers of ours, of Brevitas' or both. `network` stays as it is."""
+    _write(network, path, name, contract, frame, {"versions": _versions()})
+
+
+def _write(network: nn.Module, path: Path, name: str, contract: str, frame: tuple[int, ...], made: dict[str, object]) -> None:
     frozen = copy.deepcopy(network).cpu().eval()
-    for name, layer in binary_layers(frozen).items():
+    for place, layer in binary_layers(frozen).items():
         if isinstance(layer.binarizer, TwoValues):
-            frozen.set_submodule(name, _TwoValued(layer))
+            frozen.set_submodule(place, _TwoValued(layer))
             continue
         weight = layer.effective_weight()
         # The exporter writes BipolarQuant(weight, scale). A method's bits need not be the signs of its latent weights, so what is
@@ -62,13 +71,13 @@ def export(network: nn.Module, path: Path, recipe: TrainRecipe, contract: str, f
                 opset_version=13,
             )
         model = onnx.load(temporary)
-        model.graph.name = recipe.network.name
+        model.graph.name = name
         # The exporter lists parameters as inputs too, as in ONNX before IR 4: tools would ask for them.
         parameters = {tensor.name for tensor in model.graph.initializer}
         inputs = [port for port in model.graph.input if port.name not in parameters]
         del model.graph.input[:]
         model.graph.input.extend(inputs)
-        metadata = {INPUT_KEY: contract, PROVENANCE_KEY: json.dumps(provenance(recipe), sort_keys=True)}
+        metadata = {INPUT_KEY: contract, PROVENANCE_KEY: json.dumps(made, sort_keys=True)}
         for key, value in metadata.items():
             model.metadata_props.add(key=key, value=value)
         onnx.save(model, temporary)
@@ -76,8 +85,11 @@ def export(network: nn.Module, path: Path, recipe: TrainRecipe, contract: str, f
 
 def provenance(recipe: TrainRecipe) -> dict[str, object]:
     """Recipe and versions: what it takes to make the file again. No date, no path."""
-    packages = ("arbonn", "torch", "brevitas", "onnx", "numpy", "scikit-learn")
-    return {"recipe": recipe.training(), "versions": {name: version(name) for name in packages}}
+    return {"recipe": recipe.training(), "versions": _versions()}
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("arbonn", "torch", "brevitas", "onnx", "numpy", "scikit-learn")}
 
 
 class _FixedScale(nn.Module):
