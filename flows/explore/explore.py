@@ -11,7 +11,7 @@ from pathlib import Path
 from arbonn.errors import ArbonnError, InputError
 from arbonn.files import write_text
 from arbonn.flows.doctor import version_of
-from arbonn.flows.explore.found import ExploreResult, FoundPoint
+from arbonn.flows.explore.found import FOUND, ExploreResult, FoundPoint
 from arbonn.flows.explore.front import Vector, front_of, hypervolume
 from arbonn.flows.explore.jobs import Jobs, jobs
 from arbonn.flows.explore.metrics import METRICS, RUNGS, Rung
@@ -21,7 +21,6 @@ from arbonn.flows.explore.study import Sampler, Study, key_of, open_study, owned
 from arbonn.flows.progress import Report, silent
 from arbonn.flows.store import Store
 
-FOUND = "explore.json"
 LOSSES = 5  # jobs in a row that end in an error: then the search is stopped, since the next ones would too
 
 

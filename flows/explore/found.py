@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict
 
 from arbonn.flows.results import Result
 
+FOUND = "explore.json"  # in the folder of a search
+
 
 class FoundPoint(BaseModel):
     """A point of a search: the choice taken on each axis, what was measured, and how far up the ladder.

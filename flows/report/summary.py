@@ -18,7 +18,10 @@ def read_summary(folder: Path) -> RunResult:
         return RunResult.model_validate_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(
-            str(path), found="no such file", allowed="a folder that `arbonn run` wrote", fix="arbonn run recipes/digits.toml"
+            str(path),
+            found="no such file",
+            allowed="a folder that `arbonn run` or `arbonn explore` wrote",
+            fix="arbonn run recipes/digits.toml",
         ) from None
     except (OSError, UnicodeDecodeError, ValidationError) as error:
         reason = f"{error.error_count()} keys differ" if isinstance(error, ValidationError) else str(error)

@@ -96,7 +96,7 @@ USAGE = [
     (
         ["report", "nowhere"],
         "InputError: nowhere/summary.json: no such file\n"
-        "  allowed  a folder that `arbonn run` wrote\n  fix      arbonn run recipes/digits.toml\n",
+        "  allowed  a folder that `arbonn run` or `arbonn explore` wrote\n  fix      arbonn run recipes/digits.toml\n",
     ),
     (["run", str(DIGITS), "--set", "train.epochs='x'"], f"RecipeError: {DIGITS}: train.epochs: 'x'\n  allowed  integer\n"),
 ]

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from arbonn.flows.explore.found import FOUND, ExploreResult, FoundPoint
+from arbonn.flows.explore.front import front_of
 from arbonn.flows.frames import labels_of
 from arbonn.flows.results import BuildResult, CheckResult, EvalResult, LowerResult, RunResult, SimulatorResult, Stages, TrainResult
 from arbonn.hw import graph_file
@@ -75,3 +77,28 @@ def _result(folder: Path, name: str, seed: int, epochs: int) -> RunResult:
         stages=Stages(train=train, lower=lower, eval=evaluated, check=check, build=build, netlist=None),
         **cycles,
     )  # fmt: skip
+
+
+def search_folder(folder: Path, count: int, seed: int = 0) -> ExploreResult:
+    """A search of `count` points: more LUTs give more accuracy, some break the limit on it, some are refused before synthesis."""
+    random = np.random.default_rng(seed)
+    points = list[FoundPoint]()
+    for k in range(count):
+        luts = float(random.integers(100, 5000))
+        accuracy = float(np.clip(0.4 + luts / 10000 + random.normal(0, 0.06), 0, 1))
+        metrics = {"val_accuracy": accuracy, "accuracy": accuracy - 0.01, "luts": luts, "interval_cycles": float(random.integers(64, 4096))}
+        refused = "does not fit" if k % 11 == 5 else None
+        if refused:
+            del metrics["luts"]
+        broken = [f"val_accuracy {accuracy:g} is not >= 0.5"] if accuracy < 0.5 else []
+        point = {"network.sizes": f"[{k}, 16]", "fold.target_fps": str(200 + k), "method": "ste </script>"}
+        points.append(FoundPoint(point=point, metrics=metrics, rung="synth", refused=refused, broken=broken, folder=f"points/{k:012}"))
+    good = [p for p in points if not p.refused and not p.broken]
+    front = [good[k] for k in front_of([(-p.metrics["val_accuracy"], p.metrics["luts"]) for p in good])]
+    result = ExploreResult(
+        name="made-up space", trials=count, new=count, stored=0, size=2 * count, objectives={"val_accuracy": "max", "luts": "min"},
+        constraints={"val_accuracy": ">= 0.5"}, front=front, hypervolume=123.456, reference={"val_accuracy": 0.1, "luts": 5000.0},
+        sampler="tpe", seed=3, seeds=[0, 1], lost=["a point: too large"], points=points, versions=VERSIONS, seconds=1.0, folder=str(folder),
+    )  # fmt: skip
+    (folder / FOUND).write_text(json.dumps(result.as_json()))
+    return result
