@@ -38,13 +38,15 @@ def operators_answer() -> Answer:
 
 def emitted_file(out: Path) -> dict[str, dict[str, object]]:
     """Writes the graph in `out` as finn-base reads it, after a comparison; what the answer says of it."""
+    from arbonn.files import writing
     from arbonn.flows.finn.compare import compared
     from arbonn.flows.finn.dialect import FILE, emit
     from arbonn.hw import graph_file
 
     graph = graph_file.load(out)
     logits = compared(graph)
-    emit(graph, out / FILE)
+    with writing(out / FILE):
+        emit(graph, out / FILE)
     return {"emitted": {"file": FILE, "compared": logits}}
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import onnx
 import pytest
 
-from arbonn.errors import FitError, LoweringError
+from arbonn.errors import FitError, InputError, LoweringError
 from arbonn.flows.cli import main
+from arbonn.flows.commands.dry import emitted_file
 from arbonn.flows.lowered import lower_and_fold
 from arbonn.flows.options import LowerOptions
 from arbonn.flows.target import Target, fold_for
@@ -36,6 +37,16 @@ def test_a_place_that_cannot_be_written_is_told(
     lines = [line for line in said.splitlines() if not line.endswith(" ...")]
     assert lines[0] in told
     assert lines[1:] == ["  allowed  a place that you may write to"]
+
+
+def test_a_dialect_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    graph_file.save(mlp((4, 2), "uint4", 1), tmp_path)
+    (tmp_path / "finn-base.onnx").mkdir()
+    with pytest.raises(InputError) as caught:
+        emitted_file(tmp_path)
+    assert str(caught.value) == (
+        f"InputError: {tmp_path / 'finn-base.onnx'}: cannot be written (Is a directory)\n  allowed  a place that you may write to"
+    )
 
 
 def test_a_scalar_is_no_sample(tmp_path: Path) -> None:
