@@ -19,7 +19,7 @@ from arbonn.sim.deadlock import State
 from arbonn.sim.timing import predict, step
 
 FRAMES = 3
-WORK = 30_000_000  # cycles that the engine may run for the looks: some seconds
+WORK = 100_000_000  # cycles that the engine may run for the looks: two seconds
 LEAST, MOST = 24, 240  # looks
 STATES = {
     "moves": "a transfer on one of its ports",
