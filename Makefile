@@ -4,7 +4,7 @@ VENV := .venv/bin
 JOBS ?= 2
 MINUTES ?= 10
 
-.PHONY: help setup demo test test-all bench claims soak docs lint clean
+.PHONY: help setup demo test test-all bench claims zoo soak docs lint clean
 
 help:
 	@echo "make demo       digits, from training to a checked bitstream (arbonn run recipes/digits.toml)"
@@ -12,6 +12,7 @@ help:
 	@echo "make test-all   all tests"
 	@echo "make bench      how fast, side by side with others, in one run; ARBONN_DATA names the folder of model and images"
 	@echo "make claims     published claims on small networks, seed by seed; writes docs/claims.md; goes on where it was stopped"
+	@echo "make zoo        trains the networks of zoo/ again, and writes their files and figures"
 	@echo "make soak MINUTES=10   random graphs on their RTL; goes on where the last soak ended"
 	@echo "make docs       docs/graph.md from the units' docstrings"
 	@echo "make lint       ruff and mypy"
@@ -36,6 +37,9 @@ bench: setup
 
 claims: setup
 	OMP_NUM_THREADS=1 $(VENV)/arbonn compare recipes/claims/*.toml --jobs $(JOBS) --table docs/claims.md
+
+zoo: setup
+	OMP_NUM_THREADS=1 $(VENV)/arbonn zoo --remake all
 
 soak: setup
 	$(VENV)/python -m tests.soak $(MINUTES)

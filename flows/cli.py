@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _run(arguments: list[str], output: TextIO | None) -> int:
     # Registers the commands; here, since they import this module.
-    from arbonn.flows.commands import cmvm, compare, house, methods, outward, report, search, single, teach, whole  # noqa: F401
+    from arbonn.flows.commands import cmvm, compare, house, methods, outward, report, search, single, teach, whole, zoo  # noqa: F401
     from arbonn.flows.commands.answer import Answer
 
     try:

@@ -16,7 +16,7 @@ from arbonn.model.recipe import TrainConfig
 DIGITS = Path(__file__).parents[2] / "recipes" / "digits.toml"
 COMMANDS = (
     "build", "check", "clean", "cmvm", "compare", "doctor", "eval", "explain", "explore", "export", "infer", "lower", "methods", "report",
-    "run", "show", "train",
+    "run", "show", "train", "zoo",
 )  # fmt: skip
 
 

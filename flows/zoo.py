@@ -1,0 +1,120 @@
+"""The zoo: small trained networks in a folder each, with the recipe that makes them again and the figures that they had.
+
+zoo/NAME/recipe.toml    what was trained
+zoo/NAME/model.onnx     QONNX, which `arbonn lower` takes as it is
+zoo/NAME/figures.json   accuracy and hardware, a `ZooFigures`
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from arbonn.errors import InputError
+from arbonn.files import replacing, sha256, write_text
+from arbonn.flows import stages
+from arbonn.flows.options import Common, LowerOptions
+from arbonn.flows.recipe import Recipe, load_recipe
+from arbonn.flows.results import Result
+from arbonn.settings import nearest
+
+RECIPE, MODEL, FIGURES = "recipe.toml", "model.onnx", "figures.json"
+
+
+class ZooFigures(Result):
+    """What a network of the zoo had when it was made; what `*_estimated` says is before synthesis, folded for `board`.
+
+    accuracy          of the integer network on all `test_images`; float_accuracy: of the trained one
+    mismatches, ties  integers that differ from QONNX's own execution of the file, over `verified_images` of them
+    latency_cycles, interval_cycles   first input to last output of a frame, and between frames: what the RTL takes, to the cycle
+    """
+
+    name: str
+    data: str
+    network: str
+    method: str
+    seed: int
+    epochs: int
+    train_seconds: float
+    binary_weights: int
+    model_bytes: int
+    model_sha256: str
+    test_images: int
+    float_accuracy: float
+    accuracy: float
+    verified_images: int
+    mismatches: int
+    ties: int
+    latency_cycles: int
+    interval_cycles: float
+    board: str
+    luts_estimated: int
+    ffs_estimated: int
+    brams_estimated: int
+    versions: dict[str, str | None]
+    command: str
+
+
+def names(folder: Path) -> list[str]:
+    """Every network of a zoo, sorted."""
+    found = sorted(path.parent.name for path in folder.glob(f"*/{RECIPE}"))
+    if not found:
+        raise InputError(
+            str(folder), found="no networks" if folder.is_dir() else "no such folder", allowed=f"a folder with NAME/{RECIPE}",
+            fix="type this in a checkout, or say --folder",
+        )  # fmt: skip
+    return found
+
+
+def recipe(folder: Path, name: str) -> Recipe:
+    """The recipe of a network; its name is that of its folder."""
+    known = names(folder)
+    if name not in known:
+        raise InputError(f"{folder}/{name}", found="no network of the zoo", allowed=", ".join(known), fix=nearest(name, known))
+    found = load_recipe(folder / name / RECIPE)
+    if found.name != name:
+        raise InputError(f"{folder / name / RECIPE}: name", found=found.name, allowed=name, fix=f'name = "{name}"')
+    return found
+
+
+def figures(folder: Path, name: str) -> ZooFigures:
+    """What was written when the network was made. Raises InputError where they are missing, or are those of another file."""
+    path, again = folder / name / FIGURES, f"arbonn zoo --folder {folder} --remake {name}"
+    try:
+        found = ZooFigures.model_validate_json(path.read_text(encoding="utf-8"))
+        digest = sha256(folder / name / MODEL)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{folder / name}", found=f"not whole: {str(error).splitlines()[0]}", allowed=f"{MODEL} and {FIGURES}", fix=again
+        ) from None
+    if digest != found.model_sha256:
+        raise InputError(f"{folder / name / MODEL}", found=f"sha256 {digest}", allowed=f"{found.model_sha256}, of {FIGURES}", fix=again)
+    return found
+
+
+def remake(folder: Path, name: str, common: Common = Common()) -> ZooFigures:
+    """Trains, lowers and evaluates a network; then puts its file and its figures into the zoo."""
+    wanted = recipe(folder, name)
+    common = Common(None, common.store, common.report)
+    trained = stages.train(wanted, common)
+    images, labels = trained.file(trained.test_codes), trained.file(trained.test_labels)
+    lowered = stages.lower(trained.file(trained.model), LowerOptions(samples=images, max_samples=100, board=wanted.build.board), common)
+    graph = Path(lowered.folder)
+    exact = stages.evaluate(graph, images, labels, common)
+    found = ZooFigures(
+        name=name, data=wanted.data.name, network=wanted.network.name, method=wanted.method.name, seed=wanted.seed, epochs=trained.epochs,
+        train_seconds=round(trained.seconds, 1), binary_weights=trained.binary_weights,
+        model_bytes=trained.file(trained.model).stat().st_size, model_sha256=sha256(trained.file(trained.model)),
+        test_images=exact.frames, float_accuracy=trained.float_accuracy, accuracy=exact.accuracy,
+        verified_images=lowered.verified_samples, mismatches=lowered.mismatches, ties=lowered.ties,
+        latency_cycles=lowered.latency_cycles, interval_cycles=lowered.interval_cycles,
+        board=wanted.build.board, luts_estimated=round(lowered.luts_estimated), ffs_estimated=lowered.ffs_estimated,
+        brams_estimated=lowered.brams_estimated,
+        versions={tool: number for stage in (trained, lowered) for tool, number in stage.versions.items()},
+        command=f"arbonn zoo --remake {name}",
+    )  # fmt: skip
+    with replacing(folder / name / MODEL) as temporary:
+        shutil.copyfile(trained.file(trained.model), temporary)
+    write_text(folder / name / FIGURES, json.dumps(found.as_json(), indent=1, sort_keys=True) + "\n")
+    return found
