@@ -4,7 +4,7 @@ VENV := .venv/bin
 JOBS ?= 2
 MINUTES ?= 10
 
-.PHONY: help setup demo test test-all bench claims zoo soak docs lint clean
+.PHONY: help setup demo test test-all bench claims zoo lut-table soak docs lint clean
 
 help:
 	@echo "make demo       digits, from training to a checked bitstream (arbonn run recipes/digits.toml)"
@@ -13,6 +13,7 @@ help:
 	@echo "make bench      how fast, side by side with others, in one run; ARBONN_DATA names the folder of model and images"
 	@echo "make claims     published claims on small networks, seed by seed; writes docs/claims.md; goes on where it was stopped"
 	@echo "make zoo        trains the networks of zoo/ again, and writes their files and figures"
+	@echo "make lut-table  measures sums of binary products on every family again; writes hw/lut_table.py"
 	@echo "make soak MINUTES=10   random graphs on their RTL; goes on where the last soak ended"
 	@echo "make docs       docs/graph.md from the units' docstrings"
 	@echo "make lint       ruff and mypy"
@@ -40,6 +41,9 @@ claims: setup
 
 zoo: setup
 	OMP_NUM_THREADS=1 $(VENV)/arbonn zoo --remake all
+
+lut-table: setup
+	$(VENV)/python -m arbonn.flows.lut_table hw/lut_table.py
 
 soak: setup
 	$(VENV)/python -m tests.soak $(MINUTES)

@@ -12,6 +12,7 @@ from amaranth.lib.memory import Memory
 from arbonn.hw.datatypes import DataType, Integers, smallest
 from arbonn.hw.graph import Cost, Ports
 from arbonn.hw.parameters import Parametric, ParametricComponent, Table
+from arbonn.hw.popcount import weighted_popcount
 from arbonn.hw.rom import memory_cost, pack_words
 from arbonn.hw.schedule import Control, Mark, Schedule, at, last
 from arbonn.hw.sequencer import Sequencer
@@ -164,6 +165,9 @@ class MVAU(Parametric):
 # LUTs of XNOR, popcount and input multiplexer for each binary operation, written plainly: hardware.md's measurements with run-time weights.
 LUTS_A_BIT = {"ice40": 2.9, "ecp5": 2.7, "gowin": 2.7, "xc7": 2.2}
 CONTROL_LUTS = 20
+# Up to so many lanes of at least so many bits, adders of lanes take less than counts of bit planes: hw/lut_table.py.
+# Four lanes of 8 bits: fewer LUTs on iCE40 and ECP5, more on Gowin and 7-series.
+FEW_LANES, MANY_BITS = 4, 3
 LUTS_SOURCE = "LUTs per binary operation measured on single layers; control and thresholds counted"
 
 
@@ -262,9 +266,20 @@ def products(lanes: list[tuple[Value, Value]], dtype: DataType, weight_dtype: Da
     """What pairs of stored (input, weight) add to an accumulator of `domain`."""
     if domain == "dot":
         return tree_sum([number(a, dtype) * number(w, weight_dtype) for a, w in lanes])
+    by_lanes = len(lanes) <= FEW_LANES and dtype.bits >= MANY_BITS
+    return lane_sum(lanes, dtype) if by_lanes else plane_sum(lanes, dtype)
+
+
+def plane_sum(lanes: list[tuple[Value, Value]], dtype: DataType) -> Value:
+    """sum_j 2^j popcount(XNOR(x_j, w)), plane by plane."""
     flip = dtype.signed  # offset binary: x + 2^(k-1) has the top bit inverted
-    planes = [tree_sum([~(a[j] ^ w) ^ (flip and j == dtype.bits - 1) for a, w in lanes]) << j for j in range(dtype.bits)]
-    return tree_sum(planes)
+    return weighted_popcount([[~(a[j] ^ w) ^ (flip and j == dtype.bits - 1) for a, w in lanes] for j in range(dtype.bits)])
+
+
+def lane_sum(lanes: list[tuple[Value, Value]], dtype: DataType) -> Value:
+    """The same, lane by lane: XNOR(x, w) of all bits of a lane is one unsigned number."""
+    top = (1 << dtype.bits - 1) if dtype.signed else 0
+    return tree_sum([~(a ^ w.replicate(dtype.bits)) ^ top for a, w in lanes])
 
 
 def tree_sum(terms: list[Value]) -> Value:
