@@ -41,10 +41,11 @@ class InputContract:
 
     def values(self, codes: NDArray[Any]) -> NDArray[np.float32]:
         """float32 values of integer codes, element by element. Raises InputError for a code outside the contract."""
-        array = np.asarray(codes, dtype=np.int64)
-        allowed = self.codes()
-        if not np.isin(array, allowed).all():
-            wrong = array[~np.isin(array, allowed)].flat[0]
+        given, allowed = np.asarray(codes), self.codes()
+        array = given.astype(np.int64)  # a uint64 of 2^63 and more wraps, to a negative code that a signed contract may hold
+        outside = ~np.isin(array, allowed) | (array != given)
+        if outside.any():
+            wrong = given[outside].flat[0]
             raise InputError("input data", found=f"code {wrong}", allowed=f"{self.dtype} codes {allowed[0]} .. {allowed[-1]}")
         if self.table is not None:
             return self.table[array - self.dtype.low]

@@ -42,3 +42,9 @@ def test_a_table_that_is_no_array_of_float32_is_refused(tmp_path: Path) -> None:
         "cut.npz": "InputError: /cut.npz: no readable .npy file (File is not a zip file)\n  allowed  a .npy file of float32 values",
         "large.npy": ("InputError: /large.npy: float64 of shape (4,)\n  allowed  finite float32 of shape (4,), one value for each code"),
     }
+
+
+def test_a_code_too_large_for_any_contract_does_not_wrap() -> None:
+    with pytest.raises(InputError) as error:
+        parse_contract("int8").encode(np.array([[1, 2**64 - 1]], np.uint64))
+    assert str(error.value) == "InputError: input data: code 18446744073709551615\n  allowed  INT8 codes -128 .. 127"
