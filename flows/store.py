@@ -43,16 +43,18 @@ HOUSE = {
     "bench",
     "bootstrap.py",
     "cli.py",
+    "cmvm.py",
     "commands",
     "compare",
     "doctor.py",
     "dry_run.py",
     "explain.py",
-    "explore",
     "explain_page.py",
+    "explore",
     "export.py",
     "finn",
     "graph_page.py",
+    "lut_table.py",
     "progress.py",
     "report",
     "run.py",
@@ -60,6 +62,7 @@ HOUSE = {
     "show.py",
     "store.py",
     "templates",
+    "zoo.py",
 }
 
 
