@@ -1,7 +1,7 @@
 """Prints the table of all measurements and writes them as JSON: `python -m arbonn.flows.bench [FILE] [--only cnv,engine]`.
 
-FILE is build/bench.json by default. `make bench` sets one thread for both sides: numpy and onnxruntime read that before anything here
-could.
+FILE is build/bench.json by default. Both sides get one thread: `make bench` sets it for numpy and numba, which read it before anything
+here could; ONNX Runtime takes a thread for every processor that it may use, so all runs on one.
 """
 
 from __future__ import annotations
@@ -61,4 +61,6 @@ if __name__ == "__main__":
     parser.add_argument("file", type=Path, nargs="?", default=Path("build") / "bench.json")
     parser.add_argument("--only", type=names_of, default=list(GROUPS), metavar="NAMES", help=f"with commas, of {', '.join(GROUPS)}")
     options = parser.parse_args()
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     main(options.file, options.only)
