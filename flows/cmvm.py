@@ -12,7 +12,7 @@ import numpy as np
 from arbonn.errors import InputError
 from arbonn.files import UNREADABLE, write_text, writing
 from arbonn.flows.progress import Report, silent
-from arbonn.flows.results import CmvmResult
+from arbonn.flows.results import Result
 from arbonn.hw.datatypes import Integers
 
 MOST_MEMORY = 4 << 30
@@ -33,6 +33,30 @@ class CmvmOptions:
     seconds: float = 60.0
     seed: int = 0
     synth: bool = False
+
+
+class CmvmResult(Result):
+    """An unrolled layer as Verilog. `shape`: (inputs, outputs). Counts are what `counts_source` says: of synthesis, or of our own netlist.
+
+    `phys`: LUT cells, inverters, and carry positions that have no LUT of their own. `levels`: LUTs on the longest path. `verified_vectors`:
+    those on which the netlist was compared with the matrix. `stopped`: the search ended before its last move, for time.
+    """
+
+    target: str
+    outputs: str
+    shape: tuple[int, int]
+    luts: int
+    phys: int
+    carry4: int
+    levels: int
+    counts_source: str
+    luts_per_weight: float
+    verilog: str
+    verified_vectors: int
+    seed: int
+    moves: int
+    stopped: bool
+    seconds: float
 
 
 def read_matrix(path: Path) -> Integers:

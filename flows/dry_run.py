@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from pydantic import BaseModel, ConfigDict
+
 from arbonn.errors import LoweringError, Problem
 from arbonn.flows.lowering.importer import import_model, read_model
 from arbonn.flows.lowering.input_contract import find_contract
@@ -13,8 +15,44 @@ from arbonn.flows.lowering.network import Network
 from arbonn.flows.lowering.problems import advice
 from arbonn.flows.lowering.segments import cut
 from arbonn.flows.lowering.weights import integer_weights
-from arbonn.flows.results import DryRunResult, LayerSummary, ProblemSummary
+from arbonn.flows.results import Result
 from arbonn.hw.datatypes import smallest
+
+
+class ProblemSummary(BaseModel):
+    """A node that does not lower, why, and what would help; `operator` is empty for the network as a whole."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    node: str
+    operator: str
+    why: str
+    fix: str
+
+
+class LayerSummary(BaseModel):
+    """A linear operator of a file: the frame that it takes and gives (rows, columns, channels), its weights' shape and stored bits."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    node: str
+    operator: str
+    shape: list[int]
+    after: list[int]
+    weights: list[int]
+    weight_bits: int
+
+
+class DryRunResult(Result):
+    """What of a file would not lower; the layers where they are known. `seconds` is without imports of libraries."""
+
+    lowers: bool
+    problems: list[ProblemSummary]
+    layers: list[LayerSummary]
+    weight_bits: int
+    input: str
+    input_shape: list[int]
+    seconds: float
 
 
 def dry_run(model: Path, contract: str | None = None, input_table: Path | None = None) -> DryRunResult:

@@ -87,42 +87,6 @@ class LowerResult(StageResult):
     graph_digest: str
 
 
-class ProblemSummary(BaseModel):
-    """A node that does not lower, why, and what would help; `operator` is empty for the network as a whole."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    node: str
-    operator: str
-    why: str
-    fix: str
-
-
-class LayerSummary(BaseModel):
-    """A linear operator of a file: the frame that it takes and gives (rows, columns, channels), its weights' shape and stored bits."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    node: str
-    operator: str
-    shape: list[int]
-    after: list[int]
-    weights: list[int]
-    weight_bits: int
-
-
-class DryRunResult(Result):
-    """What of a file would not lower; the layers where they are known. `seconds` is without imports of libraries."""
-
-    lowers: bool
-    problems: list[ProblemSummary]
-    layers: list[LayerSummary]
-    weight_bits: int
-    input: str
-    input_shape: list[int]
-    seconds: float
-
-
 class SimulatorResult(BaseModel):
     """One simulator's share of a check; `skipped` is the reason where it was not run."""
 
@@ -265,30 +229,6 @@ class InferResult(StageResult):
     retries: int
     mismatches: int | None
     first_mismatch: int | None
-
-
-class CmvmResult(Result):
-    """An unrolled layer as Verilog. `shape`: (inputs, outputs). Counts are what `counts_source` says: of synthesis, or of our own netlist.
-
-    `phys`: LUT cells, inverters, and carry positions that have no LUT of their own. `levels`: LUTs on the longest path. `verified_vectors`:
-    those on which the netlist was compared with the matrix. `stopped`: the search ended before its last move, for time.
-    """
-
-    target: str
-    outputs: str
-    shape: tuple[int, int]
-    luts: int
-    phys: int
-    carry4: int
-    levels: int
-    counts_source: str
-    luts_per_weight: float
-    verilog: str
-    verified_vectors: int
-    seed: int
-    moves: int
-    stopped: bool
-    seconds: float
 
 
 class Stages(BaseModel):
