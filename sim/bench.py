@@ -20,7 +20,7 @@ from arbonn.hw.packing import pack
 from arbonn.hw.verilog import to_verilog
 from arbonn.sim import runner
 from arbonn.sim.harness import ACCELERATOR, TOP, bench_verilog, observed
-from arbonn.sim.records import RESULT, Comparison, read_records, read_result, write_expected, write_layout, write_stimulus
+from arbonn.sim.records import RESULT, Comparison, prepare, read_records, read_result
 from arbonn.sim.reference import execute
 from arbonn.sim.timing import predict
 from arbonn.sim.trace import Stalls, Trace
@@ -88,14 +88,7 @@ class Bench:
     ) -> Run:
         assert cycles < 1 << 31, "the bench counts cycles in 32 bits"
         built = self.build(waves=bool(plusargs))
-        folder.mkdir(parents=True, exist_ok=True)
-        for stale in folder.iterdir():  # a crashed run must not pass by an older one's records
-            if stale.is_file():
-                stale.unlink()
-        write_stimulus(folder, self.graph, inputs, stalls, cycles)
-        write_layout(folder, observed(self.graph, probes=self.probes), cycles)
-        if expected is not None:
-            write_expected(folder, expected)
+        prepare(folder, self.graph, inputs, stalls, cycles, observed(self.graph, probes=self.probes), expected)
         test = "arbonn.sim.bench_test"
         runner.run(self.simulator, built, TOP, test, folder, {"cycles": cycles, **plusargs}, limit_s=self.limit_s)
         if not (folder / RESULT).is_file():

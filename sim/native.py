@@ -17,7 +17,7 @@ from arbonn.hw.graph import DataflowGraph, Stream
 from arbonn.sim import runner
 from arbonn.sim.bench import Bench, Run
 from arbonn.sim.harness import ACCELERATOR, observed
-from arbonn.sim.records import judge, write_expected, write_layout, write_stimulus
+from arbonn.sim.records import judge, prepare
 from arbonn.sim.trace import Stalls, Trace
 
 PROGRAM = "native"
@@ -211,14 +211,7 @@ class NativeBench:
         assert cycles < 1 << 32, "the loop counts cycles in 32 bits"
         program = self.build() / "obj_dir" / PROGRAM
         folder = self.folder / "runs" / name
-        folder.mkdir(parents=True, exist_ok=True)
-        for stale in folder.iterdir():  # a crashed run must not pass by an older one's records
-            if stale.is_file():
-                stale.unlink()
-        write_stimulus(folder, self.graph, inputs, stalls, cycles)
-        write_layout(folder, observed(self.graph, probes=self.probes), cycles)
-        if expected is not None:
-            write_expected(folder, expected)
+        prepare(folder, self.graph, inputs, stalls, cycles, observed(self.graph, probes=self.probes), expected)
         runner.execute(self.simulator, [str(program), str(cycles)], folder, limit_s=self.limit_s)
         if not (folder / "seconds").is_file():
             raise CheckError(self.simulator.name, found=f"the native loop ended early; see {folder / 'child.log'}")

@@ -113,6 +113,21 @@ def compare(expected: Trace, seen: Trace) -> Comparison:
     return Comparison(transfers, bits, cycles, len(seen.violations), first)
 
 
+def prepare(
+    folder: Path, graph: DataflowGraph, inputs: Mapping[str, Integers], stalls: Stalls | None, cycles: int, observed: Sequence[Stream],
+    expected: Trace | None,
+) -> None:  # fmt: skip
+    """Makes `folder` ready for a run: nothing of an older one is left in it, and all files that a bench reads are there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for stale in folder.iterdir():  # a crashed run must not pass by an older one's records
+        if stale.is_file():
+            stale.unlink()
+    write_stimulus(folder, graph, inputs, stalls, cycles)
+    write_layout(folder, observed, cycles)
+    if expected is not None:
+        write_expected(folder, expected)
+
+
 def write_stimulus(folder: Path, graph: DataflowGraph, inputs: Mapping[str, Integers], stalls: Stalls | None, cycles: int) -> None:
     """The files that the HDL bench plays (formats: `arbonn.sim.harness`)."""
     for stream in graph.inputs:

