@@ -26,12 +26,20 @@ Folding = Mapping[str, Mapping[str, int]]
 def read_folding(path: Path) -> Folding:
     """Reads a folding file. Raises FoldingError for anything that is not `{unit: {"PE": n, "SIMD": n}}`."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_once)
     except UNREADABLE as error:
         raise FoldingError(str(path), found=f"no readable JSON file ({error})", allowed='{"mvau_0": {"PE": 2, "SIMD": 16}}') from None
     if not isinstance(document, dict) or not all(_is_entry(entry) for entry in document.values()):
         raise FoldingError(str(path), found="something else than positive PE and SIMD by unit", allowed='{"mvau_0": {"PE": 2, "SIMD": 16}}')
     return document
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object whose keys stand there once: of two, json would keep the last without a word."""
+    names = [name for name, _ in pairs]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"{twice[0]!r} stands there twice")
+    return dict(pairs)
 
 
 def _is_entry(entry: object) -> bool:

@@ -115,6 +115,10 @@ def recipe_of(claim: Claim, path: Path, arm: Arm, seed: int, settings: tuple[str
     data: dict[str, Any] = read_toml(beside)
     for overrides in (claim.set, settings, arm.set):
         data = override(data, overrides)
+    if any(text.partition("=")[0].strip() == "seed" for text in (*claim.set, *settings, *arm.set)):
+        raise RecipeError(
+            f"{path}: arm `{arm.name}`", found="a seed of its own", allowed="arms paired by seed", fix="leave `seed` out of `set`"
+        )
     return parse({**data, "seed": seed}, Recipe, f"{path}: arm `{arm.name}`")
 
 

@@ -194,6 +194,16 @@ def test_a_file_that_holds_no_folding_is_refused(text: str, tmp_path: Path) -> N
         read_folding(path)
 
 
+def test_a_unit_that_stands_twice_in_a_folding_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "folding.json"
+    path.write_text('{"mvau_0": {"PE": 2}, "mvau_0": {"PE": 4}}')
+    with pytest.raises(FoldingError) as caught:
+        read_folding(path)
+    assert str(caught.value) == (
+        f'FoldingError: {path}: no readable JSON file (\'mvau_0\' stands there twice)\n  allowed  {{"mvau_0": {{"PE": 2, "SIMD": 16}}}}'
+    )
+
+
 def test_a_folding_file_is_finns_shape(tmp_path: Path) -> None:
     path = tmp_path / "folding.json"
     path.write_text(json.dumps({"Defaults": {}, "mvau_0": {"PE": 2, "SIMD": 6}}))

@@ -109,3 +109,12 @@ def test_a_wrong_override_names_the_arm(tmp_path):
 def test_an_arm_is_not_compared_with_itself(tmp_path: Path) -> None:
     said = refusal(tmp_path, '{ arm = "one", against = "one", measure = "accuracy", direction = "higher" }')
     assert "\n  allowed  comparisons of two arms; `one` is compared with itself" in said
+
+
+def test_an_arm_with_a_seed_of_its_own_is_refused(tmp_path):
+    arms = 'arms = [{ name = "one", set = ["seed=3"] }, { name = "two", set = ["train.epochs=2"] }]\n'
+    told = refusal(tmp_path, '{ arm = "one", against = "two", measure = "accuracy", direction = "higher" }', HEAD, arms)
+    assert (
+        told
+        == "RecipeError: DIR/c.toml: arm `one`: a seed of its own\n  allowed  arms paired by seed\n  fix      leave `seed` out of `set`"
+    )
