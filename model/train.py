@@ -34,6 +34,7 @@ from arbonn.model.layers import binary_layers
 from arbonn.model.measures.base import Measures, Scene
 from arbonn.model.measures.curves import draw
 from arbonn.model.methods.base import Context, Lessons, Method, objective
+from arbonn.model.methods.compose import chain
 from arbonn.model.recipe import METHODS, TrainConfig, TrainRecipe
 
 
@@ -209,11 +210,13 @@ def _every_class(data: DataSet) -> None:
 
 def _needs_domains(method: Method, recipe: TrainRecipe, domains: int) -> None:
     if method.needs_domains() and domains < 2:
+        inside = {options.name for options, _ in chain(recipe.method)}
+        other = "domain_norm = false and di_weight = 0.0 in its section" if "arbonn" in inside else "another method"
         raise TrainError(
             f"{recipe.name}: data.augment",
             found=f"1 domain, {', '.join(recipe.data.augment)}",
             allowed=f"at least 2 domains: `{recipe.method.name}` compares them",
-            fix='augment = ["none", "shift"], or domain_norm = false and di_weight = 0.0 in its section',
+            fix=f'augment = ["none", "shift"], a data set with domains, or {other}',
         )
 
 

@@ -28,6 +28,7 @@ class Refusal:
 REFUSED = (
     Refusal("sam", "arbonn", "arbonn perturbs the effective weights itself", "leave sam out: arbonn's `rho` is that perturbation"),
     Refusal("sam", "biper", "biper's stage 1 has no bits to perturb", "stage_one = 0", lambda options: options.stage_one > 0),
+    Refusal("kd", "groupdro", "kd's loss takes the place of the domains' losses", "put groupdro around kd"),
     Refusal("two-step", "biper", "biper's stage 1 has real weights of its own, sin(f w)", "leave two-step out and set biper's `stage_one`"),
 )
 """Any other wrapper goes around any other method, once. Two weight binarizers never compose: a layer has one set of bits."""

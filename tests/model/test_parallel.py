@@ -26,6 +26,7 @@ CASES = [
     {"name": "swa", "start": 0.0, "base": {"name": "two-step", "base": {"name": "sbnn"}}},
     {"name": "lcr", "base": {"name": "irnet"}},
     {"name": "kd", "base": {"name": "ste"}},
+    {"name": "groupdro", "base": {"name": "coral", "base": {"name": "mixstyle", "probability": 1.0, "base": {"name": "ste"}}}},
 ]
 
 
@@ -39,7 +40,7 @@ def made(options: dict) -> tuple[Method, nn.Module]:
     kind = METHODS.get(options["name"], "test")
     method = kind(parse(options, kind.Config, "test"))
     net = mlp(NetworkConfig(sizes=(10, 8)), 12, 4, method)
-    method.prepare(net, 1, 64)
+    method.prepare(net, 2, 64)
     return method, net
 
 
@@ -52,7 +53,7 @@ def steps(method: Method, net: nn.Module, model: nn.Module, count: int, seed: in
     for number in range(count):
         random = torch.Generator().manual_seed(100 * seed + number)
         inputs, labels = torch.rand(64, 12, generator=random), torch.randint(4, (64,), generator=random)
-        context = Context(net, optimizer, inputs, labels, torch.zeros(64, dtype=torch.long), 1, 0, number, 0.1)
+        context = Context(net, optimizer, inputs, labels, torch.arange(64) % 2, 2, 0, number, 0.1)
 
         def closure(context: Context = context) -> torch.Tensor:
             optimizer.zero_grad()

@@ -218,7 +218,7 @@ def test_a_method_that_compares_domains_is_refused_where_there_is_one(recipe, tm
     assert str(caught.value) == (
         "TrainError: small: data.augment: 1 domain, shift\n"
         "  allowed  at least 2 domains: `swa` compares them\n"
-        '  fix      augment = ["none", "shift"], or domain_norm = false and di_weight = 0.0 in its section'
+        '  fix      augment = ["none", "shift"], a data set with domains, or domain_norm = false and di_weight = 0.0 in its section'
     )
     assert not (tmp_path / "run").exists()
     rest = {"name": "arbonn", "domain_norm": False, "di_weight": 0.0}
