@@ -44,7 +44,7 @@ class CheckOptions:
     stalls: tuple[float, ...] = (0.0, 0.3, 0.9)
     patterns: int = 1
     seed: int = 0
-    engine: Literal["cocotb", "native"] = "cocotb"
+    engine: Literal["cocotb", "native", "amaranth"] = "cocotb"
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationInfo, field_validator
 
@@ -36,6 +36,9 @@ class CheckConfig(Settings):
     second_frames: NonNegativeInt = Field(default=20, description="test images through the second simulator; 0: leave it out")
     stalls: Annotated[tuple[Stall, ...], Field(strict=False)] = (0.0, 0.3, 0.9)
     seed: NonNegativeInt = 0
+    engine: Literal["cocotb", "native", "amaranth"] = Field(
+        default="cocotb", description="how Verilator runs; or Amaranth's own simulator, which needs no compiler, for small networks"
+    )
 
 
 class BuildConfig(Settings):

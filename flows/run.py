@@ -44,7 +44,8 @@ def run(
     lowered = stages.lower(folder / trained.model, _lower_options(recipe, folder / trained.test_codes, beside), common)
     evaluated = stages.evaluate(folder, common=common)
     wanted = recipe.check
-    checked = stages.check(folder, CheckOptions(None, wanted.frames or None, wanted.second_frames, wanted.stalls, seed=wanted.seed), common)
+    to_check = CheckOptions(None, wanted.frames or None, wanted.second_frames, wanted.stalls, seed=wanted.seed, engine=wanted.engine)
+    checked = stages.check(folder, to_check, common)
     options = BuildOptions(recipe.build.board, recipe.build.netlist_frames)
     built = stages.build(folder, options, common)
     netlist = stages.netlist(folder, built, options, common) if options.netlist_frames else None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +17,8 @@ from arbonn.hw.cmvm.verilog import with_cells
 from arbonn.hw.datatypes import Integers
 from arbonn.hw.graph import DataflowGraph
 from arbonn.hw.verilog import to_verilog
-from arbonn.sim import runner
+from arbonn.sim import amaranth_bench, runner
+from arbonn.sim.amaranth_bench import AmaranthBench
 from arbonn.sim.bench import MARGIN, Bench, expect
 from arbonn.sim.harness import ACCELERATOR
 from arbonn.sim.native import NativeBench
@@ -25,6 +27,8 @@ from arbonn.sim.timing import Figures, figures, predict
 from arbonn.sim.trace import Stalls, draw_stalls
 
 Progress = Callable[[float, str], None]
+Name = Literal["verilator", "icarus", "amaranth"]
+AnyBench = Bench | NativeBench | AmaranthBench
 
 
 @dataclass(frozen=True)
@@ -34,11 +38,11 @@ class CheckOptions:
     `engine`: how Verilator runs, with cocotb or as a bare C++ loop (`arbonn.sim.native`), which suits whole test sets.
     """
 
-    frames: Mapping[runner.Name, int | None] = field(default_factory=lambda: {"verilator": None, "icarus": 20})
+    frames: Mapping[Name, int | None] = field(default_factory=lambda: {"verilator": None, "icarus": 20})
     stalls: tuple[float, ...] = (0.0, 0.3, 0.9)
     patterns: int = 1  # drawn for each stall probability other than 0
     seed: int = 0
-    required: tuple[runner.Name, ...] = ()
+    required: tuple[Name, ...] = ()
     limit_s: float = 1800.0  # for each build and each run
     engine: Literal["cocotb", "native"] = "cocotb"
 
@@ -122,7 +126,6 @@ class _Check:
         self, graph: DataflowGraph, inputs: Mapping[str, Integers], folder: Path, options: CheckOptions, progress: Progress
     ) -> None:
         self.graph, self.inputs, self.folder, self.options, self.progress = graph, inputs, folder, options, progress
-        self.verilog = with_cells(to_verilog(Accelerator(graph, probes=True), ACCELERATOR))
         self.counts = [0, 0, 0, 0]  # transfers, bit mismatches, cycle mismatches, violations
         self.patterns: list[StallPattern] = []
         self.first: FirstDifference | None = None
@@ -133,18 +136,29 @@ class _Check:
         self.steps = len(options.frames) * (len(self.settings) + 1)
         self.done = 0
 
-    def simulate(self, name: runner.Name) -> SimulatorOutcome:
+    @cached_property
+    def verilog(self) -> str:
+        return with_cells(to_verilog(Accelerator(self.graph, probes=True), ACCELERATOR))
+
+    def _bench(self, name: Name) -> AnyBench:
+        """Raises ToolError without that simulator."""
+        folder, limit_s = self.folder / name, self.options.limit_s
+        if name == "amaranth":
+            amaranth_bench.simulates(self.graph)
+            return AmaranthBench(self.graph, folder, Accelerator(self.graph, probes=True), limit_s)
+        kind = NativeBench if name == "verilator" and self.options.engine == "native" else Bench
+        return kind(self.graph, runner.find(name), folder, self.verilog, limit_s=limit_s)
+
+    def simulate(self, name: Name) -> SimulatorOutcome:
         """All runs on one simulator."""
         try:
-            simulator = runner.find(name)
+            bench = self._bench(name)
         except ToolError as error:
             if name in self.options.required:
                 raise
             self.done += len(self.settings) + 1
             return SimulatorOutcome(name, skipped=f"{error.found}; to get it: {error.fix}")
         inputs = {stream: values[: self.options.frames[name]] for stream, values in self.inputs.items()}
-        kind = NativeBench if name == "verilator" and self.options.engine == "native" else Bench
-        bench = kind(self.graph, simulator, self.folder / name, self.verilog, limit_s=self.options.limit_s)
         self._step(f"{name}: compiling")
         bench.build()
         cycles, seconds = 0, 0.0
@@ -153,9 +167,9 @@ class _Check:
             ran, took = self._run(bench, inputs, probability, seed)
             cycles, seconds = cycles + ran, seconds + took
         frames = len(inputs[self.graph.inputs[0].id])
-        return SimulatorOutcome(name, simulator.version, frames, len(self.settings), cycles, cycles / seconds if seconds else None)
+        return SimulatorOutcome(name, bench.simulator.version, frames, len(self.settings), cycles, cycles / seconds if seconds else None)
 
-    def _run(self, bench: Bench | NativeBench, inputs: Mapping[str, Integers], probability: float, seed: int) -> tuple[int, float]:
+    def _run(self, bench: AnyBench, inputs: Mapping[str, Integers], probability: float, seed: int) -> tuple[int, float]:
         stalls = draw_to_the_end(self.graph, len(inputs[self.graph.inputs[0].id]), probability, seed)
         expected = expect(self.graph, inputs, stalls)
         drawn = max((len(go) for go in stalls.go.values()), default=0)
@@ -179,9 +193,7 @@ class _Check:
                 self.seen = figures(self.graph, seen)
         return run.cycles, run.simulation_s
 
-    def _waves(
-        self, bench: Bench | NativeBench, name: str, inputs: Mapping[str, Integers], stalls: Stalls, first: Difference
-    ) -> Path | None:
+    def _waves(self, bench: AnyBench, name: str, inputs: Mapping[str, Integers], stalls: Stalls, first: Difference) -> Path | None:
         try:
             return bench.waves(name, inputs, stalls, first.cycle)
         except (CheckError, ToolError):

@@ -13,7 +13,7 @@ from arbonn.flows.commands.answer import Answer, Board, BuildFolder, Json, Recip
 from arbonn.flows.commands.dry import dry_run_answer, emitted_file, operators_answer
 from arbonn.flows.options import CheckOptions, Common, Family, LowerOptions
 
-Engine = Literal["cocotb", "native"]
+Engine = Literal["cocotb", "native", "amaranth"]
 Dialect = Literal["finn-base"]
 
 
@@ -121,7 +121,9 @@ def check(
     stall: Annotated[list[float] | None, typer.Option(min=0, max=0.99, help="Stall probability; repeat. [default: 0, 0.3, 0.9]")] = None,
     patterns: Annotated[int, typer.Option(min=1, help="Stall patterns drawn for each probability.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the stall patterns and of drawn frames.")] = 0,
-    engine: Annotated[Engine, typer.Option(help="How Verilator runs: with cocotb, or as a bare C++ loop for whole test sets.")] = "cocotb",
+    engine: Annotated[
+        Engine, typer.Option(help="How Verilator runs, or Amaranth's own simulator: pure Python, for small networks.")
+    ] = "cocotb",
     json: Json = False,
 ) -> Answer:
     """Simulate the generated RTL and compare every bit and every cycle with the models.

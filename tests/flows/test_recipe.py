@@ -37,7 +37,7 @@ def test_later_sections_do_not_decide_the_training() -> None:
         (
             "check.stals=[0.0]",
             "RecipeError: {}: check.stals: unknown key `stals`\n"
-            "  allowed  frames, second_frames, seed, stalls\n"
+            "  allowed  engine, frames, second_frames, seed, stalls\n"
             "  fix      did you mean `stalls`?",
         ),
         (
