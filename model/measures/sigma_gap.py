@@ -11,7 +11,8 @@ from arbonn.model.layers import SignActivation
 from arbonn.model.measures.base import Measure, register_measure
 from arbonn.model.measures.images import inputs
 from arbonn.model.methods.base import Lessons
-from arbonn.model.methods.lcr import Lcr, retention
+from arbonn.model.methods.lcr import Lcr
+from arbonn.model.methods.lipschitz import retention
 from arbonn.model.methods.teacher import FloatTwin, Taught, fit
 
 IMAGES = 256

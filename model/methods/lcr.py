@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveInt, SerializeAsAny
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d, hardtanh
+from torch.nn.functional import hardtanh
 
 from arbonn.errors import TrainError
 from arbonn.model.methods.base import Context, averaged, register_method
+from arbonn.model.methods.lipschitz import retained
 from arbonn.model.methods.teacher import Taught, TaughtConfig
 from arbonn.model.recipe import MethodConfig, method_config
 
@@ -78,13 +79,14 @@ class Lcr(Taught):
         terms = super().loss_terms(context)
         if self.config.weight == 0:
             return terms
-        stages = [hardtanh(a) * factor for a, factor in zip(self.seen, self.factors, strict=True)]
+        stages = [hardtanh(a) for a in self.seen]
         _, wanted = self.taught(context.inputs)
         losses, gaps = [], []
         pairs = len(stages) - 1
         for k in range(pairs):
-            student = largest_singular(retention(stages[k], stages[k + 1]), self.config.n_iter)
-            teacher = largest_singular(retention(wanted[k], wanted[k + 1]), self.config.n_iter)
+            # sigma of c f and d g is |c d| times that of f and g, so the stages' numbers come last.
+            student = retained(stages[k], stages[k + 1], self.config.n_iter) * (self.factors[k] * self.factors[k + 1]).abs()
+            teacher = retained(wanted[k], wanted[k + 1], self.config.n_iter)
             losses.append((student - teacher).square().mean() / 2 ** (pairs - k))
             gaps.append(((student - teacher).abs() / teacher).detach().mean())
         self.gap = torch.stack(gaps).mean()
@@ -100,10 +102,10 @@ class Lcr(Taught):
         def first(module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
             self.seen = []
 
-        def keep(module: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> None:
-            self.seen.append(module.shift(arguments[0]))
+        def keep(module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+            self.seen.append(arguments[0])
 
-        hooks = [self.signs[0].register_forward_pre_hook(first), *(sign.register_forward_hook(keep) for sign in self.signs)]
+        hooks = [self.signs[0].register_forward_pre_hook(first), *(sign.quant.register_forward_pre_hook(keep) for sign in self.signs)]
         try:
             yield
         finally:
@@ -111,25 +113,3 @@ class Lcr(Taught):
                 hook.remove()
             self.seen = []
 
-
-def retention(f: Tensor, g: Tensor) -> Tensor:
-    """RM of two stages: maps (N, C, H, W) and (N, D, h, w) -> (N, C, D); features (N, C) and (N, D) -> (1, C, D).
-
-    Of a map before features the mean over its pixels counts.
-    """
-    if f.dim() == 4 and g.dim() == 2:
-        f = f.mean((2, 3))
-    if f.dim() == 2:
-        return (f.T @ g / len(f)).unsqueeze(0)
-    pooled = adaptive_avg_pool2d(f, g.shape[-2:])
-    return pooled.flatten(2) @ g.flatten(2).transpose(1, 2) / (g.shape[-2] * g.shape[-1])
-
-
-def largest_singular(rm: Tensor, n_iter: int) -> Tensor:
-    """Largest singular value of each matrix by power iteration, (N, C, D) -> (N,): never above it, nearer with every iteration."""
-    v = torch.full_like(rm[..., :1], rm.shape[1] ** -0.5)
-    for _ in range(n_iter):
-        v = rm @ (rm.transpose(1, 2) @ v)  # never RM RM^T itself: two products with a vector cost far less
-        norm = v.square().sum((1, 2)).clamp(min=1e-24).sqrt()  # not norm(): at 0 its gradient is no number
-        v = v / norm.view(-1, 1, 1)
-    return norm.sqrt()

@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 from torch import nn
 
 from arbonn.errors import TrainError
-from arbonn.model.methods.lcr import largest_singular, retention
+from arbonn.model.methods.lipschitz import largest_singular, pooled, retained, retention
 from arbonn.model.networks.mlp import mlp
 from arbonn.model.recipe import NetworkConfig
 
@@ -58,6 +58,43 @@ def test_retention_of_maps_is_by_sample_and_pooled_and_of_features_by_batch():
     assert torch.allclose(retention(f, g), torch.einsum("ncs,nds->ncd", pooled, g.flatten(2)) / 4, atol=1e-6)
     a, b = torch.randn(7, 3), torch.randn(7, 5)
     assert torch.allclose(retention(a, b)[0], torch.einsum("nc,nd->cd", a, b) / 7, atol=1e-6)
+
+
+sizes = st.tuples(st.integers(1, 9), st.integers(1, 9))
+
+
+@given(sizes, sizes)
+def test_pooling_is_the_adaptive_average(before, after):
+    x = torch.randn(2, 3, *before, dtype=torch.float64)
+    assert torch.allclose(pooled(x, after), nn.functional.adaptive_avg_pool2d(x, after))
+
+
+@given(st.integers(0, 10_000), st.integers(1, 7), st.integers(1, 7), sizes, sizes, st.integers(1, 5))
+def test_the_fused_norm_and_its_gradients_are_those_of_the_plain_formula(seed, c, d, before, after, n_iter):
+    torch.manual_seed(seed)
+    f, g = torch.randn(2, c, *before, dtype=torch.float64), torch.randn(2, d, *after, dtype=torch.float64)
+    results = []
+    for norms in (retained, lambda f, g, n: largest_singular(retention(f, g), n)):
+        leaves = [x.clone().requires_grad_() for x in (f, g)]
+        value = norms(*leaves, n_iter)
+        results.append([value.detach(), *torch.autograd.grad((value.square() * torch.arange(1, 3)).sum(), leaves)])
+    for fused, formula in zip(*results, strict=True):
+        assert torch.allclose(fused, formula, rtol=1e-6, atol=1e-9 * float(formula.abs().max() + 1))
+
+
+def test_the_fused_norm_of_features_is_that_of_the_batch_and_passes_gradcheck():
+    torch.manual_seed(0)
+    f, g = (torch.randn(4, n, dtype=torch.float64, requires_grad=True) for n in (3, 5))
+    assert torch.allclose(retained(f, g, 3), largest_singular(retention(f, g), 3))
+    assert torch.autograd.gradcheck(lambda f, g: retained(f, g, 3), (f, g))
+    maps = torch.randn(4, 3, 2, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.allclose(retained(maps, g, 3), largest_singular(retention(maps, g), 3))
+
+
+def test_the_fused_norm_of_a_map_of_zeros_has_a_finite_gradient():
+    f, g = torch.zeros(2, 3, 4, 4, requires_grad=True), torch.randn(2, 5, 2, 2, requires_grad=True)
+    retained(f, g, 5).sum().backward()
+    assert f.grad.isfinite().all() and g.grad.isfinite().all()
 
 
 def test_weight_zero_is_exactly_irnet(method, run, context, step):
