@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
+from arbonn.model.methods.pixels import Affine, FiringRate, Moments
+
 
 def by_domain(x: Tensor, domains: Tensor) -> tuple[Tensor, Tensor]:
     """(index (N,), membership (D, N)) over the domains present: membership @ x / size is the mean of each domain."""
@@ -17,19 +19,22 @@ def by_domain(x: Tensor, domains: Tensor) -> tuple[Tensor, Tensor]:
 
 def domain_statistics(x: Tensor, domains: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Mean and biased variance of each domain present. x: (N, C, ...), domains: (N,); index (N,), mu and var (D, C)."""
-    index, average = by_domain(x, domains)
-    mu = average @ by_sample(x)
-    return index, mu, average @ by_sample((x - _like(mu[index], x)).square())
+    if x.dim() == 2:
+        return joined(x, torch.zeros_like(x), domains)
+    _, mean, variance = Moments.apply(x.flatten(2))
+    return joined(mean, variance, domains)
+
+
+def joined(mean: Tensor, variance: Tensor, domains: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """`domain_statistics` from each sample's own mean and variance over its pixels, (N, C) each."""
+    index, average = by_domain(mean, domains)
+    mu = average @ mean
+    return index, mu, average @ (variance + (mean - mu[index]).square())
 
 
 def by_sample(x: Tensor) -> Tensor:
     """(N, C, ...) -> (N, C): the mean over a sample's pixels."""
     return x if x.dim() == 2 else x.flatten(2).mean(2)
-
-
-def _like(values: Tensor, x: Tensor) -> Tensor:
-    """(N or 1, C) with as many axes as x."""
-    return values.view(*values.shape, *[1] * (x.dim() - 2))
 
 
 def pooled(mu: Tensor, var: Tensor) -> tuple[Tensor, Tensor]:
@@ -62,7 +67,9 @@ class DomainNorm(nn.BatchNorm1d):
             return self._by_domain(x.to(self.weight.dtype)).to(x.dtype)
 
     def _by_domain(self, x: Tensor) -> Tensor:
-        index, mu, var = domain_statistics(x, self.domains)
+        maps = x.dim() == 4
+        centred, own, spread = Moments.apply(x.flatten(2)) if maps else (x, x, torch.zeros_like(x))
+        index, mu, var = joined(own, spread, self.domains)
         mean, variance = pooled(mu, var)
         if self.track_running_stats:
             self.num_batches_tracked.add_(1)
@@ -72,7 +79,10 @@ class DomainNorm(nn.BatchNorm1d):
         mixed, m, other = self._draw(index, len(mu))
         mean = torch.where(mixed, m * mu[index] + (1 - m) * mu[other], mean)
         deviation = torch.where(mixed, m * deviation[index] + (1 - m) * deviation[other], (variance + self.eps).sqrt())
-        return (x - _like(mean, x)) / _like(deviation, x) * _like(self.weight[None], x) + _like(self.bias[None], x)
+        scale = self.weight / deviation
+        if not maps:
+            return (x - mean) * scale + self.bias
+        return Affine.apply(centred, scale, (own - mean) * scale + self.bias).view_as(x)
 
     def _check_input_dim(self, x: Tensor) -> None:
         if x.dim() not in (2, 4):
@@ -97,5 +107,6 @@ def firing_variance(shifted: list[Tensor], domains: Tensor, k: float) -> Tensor:
     rates = []
     for point in shifted:
         _, average = by_domain(point, domains)
-        rates.append((average @ by_sample(torch.tanh(k * point))).var(0, unbiased=False))
+        own = torch.tanh(k * point) if point.dim() == 2 else FiringRate.apply(point.flatten(2), k)
+        rates.append((average @ own).var(0, unbiased=False))
     return torch.cat(rates).mean()
