@@ -44,8 +44,11 @@ def folder(config: DataConfig) -> DataSet:
 
 
 def fingerprint(config: DataConfig) -> str:
-    """SHA-256 over names and bytes of all pictures: what a result made from them depends on."""
+    """SHA-256 over names of all folders, names and bytes of all pictures: what a result made from them depends on."""
     root, digest = root_of(config, LAYOUT), hashlib.sha256()
+    for path in sorted(root.rglob("*")):
+        if path.is_dir() and not path.name.startswith("."):  # an empty one is an error, which no result in the store may hide
+            digest.update(f"{path.relative_to(root).as_posix()}/\0".encode())
     for path in _pictures(root, "**/*"):
         digest.update(f"{path.relative_to(root).as_posix()}\0{sha256(path)}\0".encode())
     return digest.hexdigest()

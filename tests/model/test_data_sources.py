@@ -266,4 +266,7 @@ def test_the_fingerprint_sees_every_picture(pictures):
     assert inputs(config(pictures)) == {"data": before}
     picture(pictures / "bee" / "5.png", 77)
     assert inputs(config(pictures)) != {"data": before}
+    more = folder.fingerprint(config(pictures))
+    (pictures / "wasp").mkdir()  # refused as a class with no picture: a result in the store must not answer for it
+    assert folder.fingerprint(config(pictures)) != more
     assert inputs(DataConfig(name="digits")) == {}

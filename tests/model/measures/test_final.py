@@ -112,6 +112,22 @@ def test_size_counted_by_hand(scene):
     }
 
 
+@pytest.mark.parametrize(("edge", "octets"), [("int8", 1), ("real", 4)])
+def test_size_counts_first_and_last_layers_of_more_bits(scene, edge, octets):
+    found = Size(scene(network={"name": "mlp", "sizes": [24, 16], "first_last": edge})).final()
+    norms, signs = 4 * (24 + 16 + 10), 24 + 16
+    scales = 16 + (24 + 10 if edge == "int8" else 0)
+    assert found == {
+        "model_bytes": 24 * 16 // 8 + octets * (64 * 24 + 16 * 10) + 4 * (norms + signs + scales),
+        "binary_ops": 24 * 16,
+        "multi_bit_ops": 64 * 24 + 16 * 10,
+        "ops": 64 * 24 + 16 * 10 + 24 * 16 / 64,
+    }
+    maps = {"name": "cnn", "channels": [4, 6], "sizes": [], "first_last": edge}
+    found = Size(scene(network=maps, data={"name": "digits"})).final()
+    assert (found["multi_bit_ops"], found["binary_ops"]) == (4 * 9 * 64 + 24 * 10, 4 * 6 * 9 * 16)
+
+
 def test_every_measure_works_on_convolutions(scene):
     here = scene(
         network={"name": "cnn", "channels": [4, 6], "sizes": [5]}, method={"name": "irnet"},
