@@ -54,7 +54,7 @@ class Step:
         }  # fmt: skip
 
 
-def explain(graph: DataflowGraph, frame: Integers) -> list[Step]:
+def follow(graph: DataflowGraph, frame: Integers) -> list[Step]:
     """The way of one frame (*shape) of codes: the input first, then a step for every stream that a unit gives, in the graph's order.
 
     Buffers (FIFO) and changes of width (DWC) alter nothing and are left out. Cycles are those of a single frame out of reset, sent

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from arbonn.errors import InputError
 from arbonn.flows.cli import command
 from arbonn.flows.commands.answer import Answer, BuildFolder, Json
 
@@ -18,6 +17,7 @@ def explain(
     image: Annotated[Path | None, typer.Option(help=".npy file of images; BUILD's test images by default.", show_default=False)] = None,
     index: Annotated[int, typer.Option(min=0, help="Which of them, from 0.")] = 0,
     out: Annotated[Path | None, typer.Option(help="The SVG file; BUILD/explain.svg by default.", show_default=False)] = None,
+    table: Annotated[bool, typer.Option("--table", help="Every input instead of one image: truth tables of a small network.")] = False,
     json: Json = False,
 ) -> Answer:
     """Show one image's way through the accelerator: bits, popcounts, thresholds, bits, layer by layer, beside the cycles.
@@ -26,19 +26,16 @@ def explain(
     Next:    open build/digits/explain.svg in a browser
     """
     from arbonn.files import write_text, writing
-    from arbonn.flows.explain import explain as follow
-    from arbonn.flows.explain_page import as_svg, as_text
-    from arbonn.flows.frames import frames_for, labels_of
-    from arbonn.hw import graph_file
+    from arbonn.flows.explain_image import explain as follow
+    from arbonn.flows.explain_table import as_lines, truth_table
 
-    graph = graph_file.load(build)
-    frames = frames_for(graph, build, image, None)
-    if index >= len(frames.codes):
-        raise InputError("--index", found=str(index), allowed=f"0 .. {len(frames.codes) - 1} ({frames.source})")
-    steps = follow(graph, frames.codes[index])
-    label = int(labels_of(graph, {step.stream: step.values[None] for step in steps})[0])
+    if table:
+        made = truth_table(build)
+        return Answer({"schema": 1, **made.as_data()}, lambda: print("\n".join(as_lines(made))))
+    found = follow(build, index, image)
     path = out or build / "explain.svg"
     with writing(path):
-        write_text(path, as_svg(steps, f"image {index} of {frames.source}: class {label}"))
-    data = {"schema": 1, "drawing": str(path), "index": index, "label": label, "steps": [step.as_data() for step in steps]}
-    return Answer(data, lambda: print(f"{as_text(steps)}\n\nclass {label}; drawn in {path}"))
+        write_text(path, found.svg)
+    steps = [step.as_data() for step in found.steps]
+    data = {"schema": 1, "drawing": str(path), "index": index, "label": found.label, "steps": steps}
+    return Answer(data, lambda: print(f"{found.text}\n\nclass {found.label}; drawn in {path}"))

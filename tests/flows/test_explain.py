@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from arbonn.errors import InputError
 from arbonn.flows.commands.teach import explain as command
-from arbonn.flows.explain import bit_rows, explain, picture
+from arbonn.flows.explain import bit_rows, follow, picture
 from arbonn.flows.explain_page import as_svg, as_text
 from arbonn.hw import graph_file
 from arbonn.hw.graph import DataflowGraph
@@ -28,7 +28,7 @@ def test_every_step_holds_the_references_values_and_the_engines_cycles(graph: Da
     source = graph.inputs[0]
     frame = values(np.random.default_rng(seed), source.dtype, source.shape)
     expected, times = reference.execute(graph, {source.id: frame[None]}), predict(graph, 1).transfers
-    steps = explain(graph, frame)
+    steps = follow(graph, frame)
     assert {s.id for s in graph.outputs} & {s.id for s in graph.streams if s.source} - {step.stream for step in steps} <= buffered(graph)
     for step in steps:
         np.testing.assert_array_equal(step.values, expected[step.stream][0])
@@ -47,7 +47,7 @@ def buffered(graph: DataflowGraph) -> set[str]:
 def test_the_sums_that_reach_their_threshold_are_the_ones() -> None:
     graph = small_network()
     frame = values(np.random.default_rng(3), graph.inputs[0].dtype, graph.inputs[0].shape)
-    compared = [step for step in explain(graph, frame) if step.sums is not None and step.dtype == "BIPOLAR"]
+    compared = [step for step in follow(graph, frame) if step.sums is not None and step.dtype == "BIPOLAR"]
     assert compared
     for step in compared:
         np.testing.assert_array_equal(step.values > 0, step.sums >= step.thresholds[:, 0])
@@ -66,10 +66,10 @@ def test_an_image_is_drawn_and_one_too_many_refused(tmp_path: Path) -> None:
     graph_file.save(graph, tmp_path)
     images = tmp_path / "images.npy"
     np.save(images, values(np.random.default_rng(1), graph.inputs[0].dtype, (3, *graph.inputs[0].shape)))
-    answer = command(tmp_path, images, 2, None)
+    answer = command(tmp_path, images, 2)
     assert answer.data["drawing"] == str(tmp_path / "explain.svg")
     assert answer.data["label"] in range(10)
     assert (tmp_path / "explain.svg").read_text(encoding="utf-8").startswith("<svg ")
     with pytest.raises(InputError) as error:
-        command(tmp_path, images, 3, None)
+        command(tmp_path, images, 3)
     assert str(error.value) == "InputError: --index: 3\n  allowed  0 .. 2 (images.npy, 3 images)"
