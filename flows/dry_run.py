@@ -96,7 +96,8 @@ def _layer(network: Network, linear: Linear, found: list[Problem]) -> LayerSumma
         try:
             weights, _ = integer_weights(linear)
         except LoweringError as error:
-            found.append(Problem(linear.node, node.op_type, error.found, advice(error.found)))
+            if linear.node not in {problem.node for problem in found}:
+                found.append(Problem(linear.node, node.op_type, error.found, advice(error.found)))
             return None
         low, high = int(weights.min()), int(weights.max())
         bits = weights.size * (1 if (abs(weights) == 1).all() else smallest(low, high).bits)

@@ -14,15 +14,20 @@ from pathlib import Path
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from onnx import TensorProto
 
 from arbonn.errors import InputError, LoweringError, Problem
 from arbonn.flows.lowering.inferred import GROWING, LARGEST, StandIns, refuse_large
 from arbonn.flows.lowering.network import Array, Network, run_node
 from arbonn.flows.lowering.operators import OLD_DOMAINS, OPERATORS, QONNX_DOMAIN
-from arbonn.flows.lowering.problems import problem, why_unknown, with_problems
+from arbonn.flows.lowering.parameters import wrong_parameter
+from arbonn.flows.lowering.problems import advice, problem, why_unknown, with_problems
 from arbonn.flows.lowering.xnor import written_out
 
 OPSETS = range(7, onnx.defs.onnx_opset_version() + 1)  # ONNX Runtime runs no older operators
+NUMBERS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE, *(
+    getattr(TensorProto, f"{sign}INT{bits}") for bits in (8, 16, 32, 64) for sign in ("", "U")
+))  # fmt: skip
 FILE_FIX = "export the network again: `arbonn train` or brevitas.export.export_qonnx"
 
 
@@ -162,6 +167,13 @@ def _input(model: onnx.ModelProto, constants: dict[str, Array], name: str) -> tu
     if len(inputs) != 1:
         found = "no inputs" if not inputs else f"{len(inputs)} inputs ({', '.join(i.name for i in inputs)})"
         raise LoweringError(name, found=found, allowed="networks with one input")
+    kind = inputs[0].type.tensor_type.elem_type
+    if kind not in NUMBERS:
+        known = TensorProto.DataType.values()
+        raise LoweringError(
+            f"{name} input {inputs[0].name!r}", found=f"type {TensorProto.DataType.Name(kind) if kind in known else kind}",
+            allowed="floating-point and integer types", fix="export with a float input",
+        )  # fmt: skip
     dims = inputs[0].type.tensor_type.shape.dim
     shape = [d.dim_value for d in dims]
     if len(shape) < 2 or any(d < 1 for d in shape[1:]):
@@ -238,6 +250,12 @@ def _fold(
         if stand_ins is not None and any(i and i not in dynamic and i not in constants for i in node.input):
             continue  # behind a node of a shape that nobody knows
         inputs = {i: dynamic[i] if i in dynamic else constants[i] for i in node.input if i}
+        if why := wrong_parameter(node, {i: value for i, value in inputs.items() if i not in dynamic}):
+            if stand_ins is None:
+                raise LoweringError(f"{node.name} ({node.op_type})", found=f"the node {why}", fix=advice(why))
+            if node.name not in stand_ins.names:
+                stand_ins.told.append(problem(node, why))
+                stand_ins.names.add(node.name)
         try:
             if node.op_type in GROWING:
                 refuse_large(node, inputs, opset)

@@ -31,6 +31,10 @@ UNKNOWN = {
 # Beginnings of reasons, the first that fits.
 ADVICE = (
     ("does not run", "export the network again: `arbonn train` or brevitas.export.export_qonnx"),
+    ("takes the constant", "train again: a training that diverged leaves such values"),
+    ("has the scale", "give a finite scale that is not 0"),
+    ("has the variance", "give a variance of 0 or more"),
+    ("quantizes to", "give a whole number of bits, 1 to 64"),
     ("takes in the values of a Pad", "pad in front of a Conv or a pooling only"),
     ("takes ", "take channels only, of every frame"),
     ("joins branches", "quantize each branch to one scale and add them, or put them side by side by Concat"),
