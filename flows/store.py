@@ -59,6 +59,7 @@ HOUSE = {
     "report",
     "run.py",
     "same_network.py",
+    "sharded.py",
     "show.py",
     "store.py",
     "templates",

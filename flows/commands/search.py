@@ -18,8 +18,10 @@ def explore(
     out: Annotated[Path | None, typer.Option(help="Folder of the search; build/NAME by default.", show_default=False)] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Points measured at once, each in a process of its own.")] = 1,
     cluster: Annotated[str | None, typer.Option(help="Address of a Dask scheduler whose workers measure instead.")] = None,
-    storage: Annotated[str | None, typer.Option(help="URL of a database for the trials; a journal file by default.")] = None,
-    sampler: Annotated[str, typer.Option(help="tpe, nsga2 or random.")] = "tpe",
+    storage: Annotated[
+        str | None, typer.Option(help="URL of a database for the trials, shared by several owners; a file by default.")
+    ] = None,
+    sampler: Annotated[str, typer.Option(help="tpe, gp, nsga2 or random.")] = "tpe",
     seed: Annotated[int, typer.Option(min=0, help="Of the sampler.")] = 0,
     json: Json = False,
 ) -> Answer:
@@ -33,7 +35,7 @@ def explore(
     from arbonn.errors import InputError
     from arbonn.flows.explore.explore import ExploreOptions
     from arbonn.flows.explore.explore import explore as search
-    from arbonn.flows.explore.study import Sampler
+    from arbonn.flows.explore.samplers import Sampler
     from arbonn.flows.progress import shown
 
     if sampler not in get_args(Sampler):

@@ -124,6 +124,7 @@ def check(
     engine: Annotated[
         Engine, typer.Option(help="How Verilator runs, or Amaranth's own simulator: pure Python, for small networks.")
     ] = "cocotb",
+    cluster: Annotated[str | None, typer.Option(help="Address of a Dask scheduler whose workers share the frames out.")] = None,
     json: Json = False,
 ) -> Answer:
     """Simulate the generated RTL and compare every bit and every cycle with the models.
@@ -133,10 +134,12 @@ def check(
     """
     from arbonn.flows import stages
     from arbonn.flows.progress import shown
+    from arbonn.flows.sharded import check_on_cluster
 
     options = CheckOptions(images, frames, second_frames, tuple(stall or (0.0, 0.3, 0.9)), patterns, seed, engine)
     with shown() as report:
-        result = stages.check(build, options, Common(build, report=report))
+        common = Common(build, report=report)
+        result = check_on_cluster(build, options, cluster, common) if cluster else stages.check(build, options, common)
     rows = {
         "frames": f"{result.frames} ({result.frames_source})",
         "transfers compared": result.transfers,

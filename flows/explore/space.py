@@ -4,6 +4,7 @@ name = "digits"
 recipe = "../digits.toml"            # relative to this file
 seeds = [0, 1]                       # trainings of each point; accuracies are means over them
 reference = { accuracy = 0.5, luts = 6000 }   # the point that hypervolumes are measured from
+fixed = { "train.tensorboard" = false }       # keys of the recipe that are the same for every point
 
 [axes]                               # a key of the recipe and its values, or named choices that set several keys
 "network.sizes" = [[32], [64], [64, 64]]
@@ -47,6 +48,7 @@ class SpaceFile(Settings):
     recipe: str = Field(description="the recipe that is varied, relative to this file")
     seeds: Annotated[tuple[NonNegativeInt, ...], Field(strict=False, min_length=1, description="seeds of each point's trainings")] = (0,)
     axes: dict[str, Any] = Field(description="keys of the recipe with their values, or named choices of several keys", min_length=1)
+    fixed: dict[str, Any] = Field({}, description="keys of the recipe, set alike for every point")
     objectives: dict[str, Literal["max", "min"]] = Field(description="metrics and which way they are better", min_length=1)
     constraints: dict[str, str] = Field({}, description="metrics and the bounds that they keep")
     reference: dict[str, float] = Field(description="a bad value of each objective, from which hypervolumes are measured")
@@ -111,7 +113,7 @@ class Space:
 def load_space(path: Path) -> Space:
     """The space in a file. Raises RecipeError for an empty or contradictory one, or a choice that no recipe allows."""
     file = load_toml(path, SpaceFile)
-    base = read_toml(path.parent / file.recipe)
+    base = override(read_toml(path.parent / file.recipe), [f"{key}={_toml(value)}" for key, value in file.fixed.items()])
     for name in (*file.objectives, *file.constraints):
         if name not in METRICS:
             raise RecipeError(

@@ -1,44 +1,47 @@
-"""The owner of a search: asks Optuna for points, hands them out, tells what was found; what is told survives a kill.
+"""An owner of a search: asks Optuna for points, hands them out, tells what was found; what is told survives a kill.
 
-One process owns a study. What it had handed out when it was killed is asked for again at the next start.
+A journal has one owner: what it had handed out when it was killed is asked for again at the next start. A database may have many: each
+takes only what no other has, and goes on with what an owner that died had handed out.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
 import random
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import optuna
-from optuna.storages.journal import JournalFileBackend
+from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
+from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from arbonn.errors import InputError
-from arbonn.files import writing
 from arbonn.flows.explore.point import Measured
+from arbonn.flows.explore.samplers import Sampler, sampler_of
 from arbonn.flows.explore.space import Point, Space
+from arbonn.flows.explore.storage import Heartbeat, Signs, opened
 
-Sampler = Literal["tpe", "nsga2", "random"]
-REPEATS = 20  # points known already that the sampler may ask for before it is given a new one
-JOURNAL = "study.journal"
+REPEATS = 3  # points known already that the sampler may ask for before it is given the nearest new one
+LISTED = 1 << 20  # points of a space that are listed one by one
+REFUSED = "design"  # the constraint that a refused point breaks, so that the sampler learns where there are no designs
 
 
 class Study:
-    """The trials of one search, in a journal file or a database."""
+    """The trials of one search. `elsewhere`: points that other owners of a shared study have handed out."""
 
-    def __init__(self, space: Space, study: optuna.Study, seed: int) -> None:
-        self.space, self.study, self.seed = space, study, seed
+    def __init__(self, space: Space, study: optuna.Study, seed: int, heartbeat: Heartbeat | None = None) -> None:
+        self.space, self.study, self.seed, self.heartbeat = space, study, seed, heartbeat
         self.known: dict[str, Measured] = {}
+        self.elsewhere: set[str] = set()
         self.asked: dict[int, optuna.Trial] = {}
+        self._read: set[int] = set()  # finished trials: they never change
         identity = identity_of(space)
         before = self.study.user_attrs.get("space")
         if before not in (None, identity):
@@ -47,60 +50,113 @@ class Study:
                 fix="give another --out, or another name in the space's file",
             )  # fmt: skip
         self.study.set_user_attr("space", identity)
-        self._recover()
-
-    def _recover(self) -> None:
-        """Takes what was told before, and asks again for what was handed out and never told."""
-        for trial in self.study.get_trials(deepcopy=False):
-            if trial.state == TrialState.COMPLETE or "measured" in trial.user_attrs:
-                self.known[key_of(trial.params)] = Measured(**trial.user_attrs["measured"])
-            elif trial.state == TrialState.RUNNING:
-                self.study.tell(trial.number, state=TrialState.FAIL)
-                self.study.enqueue_trial(trial.params, skip_if_exists=False)
+        if heartbeat is None:
+            for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+                self._again(trial.number, trial.params)
+        self.refresh()
 
     @property
-    def exhausted(self) -> bool:
-        """Every point of the space is known."""
-        return len(self.known) >= self.space.size
+    def begun(self) -> int:
+        """Points that are known or handed out, by anyone."""
+        return len({*self.known, *self.elsewhere, *(key_of(trial.params) for trial in self.asked.values())})
 
-    def ask(self, out: set[str]) -> tuple[int, Point] | None:
-        """A point that is neither known nor in `out` (handed out at the moment), and its number; None where there is none left."""
-        for attempt in range(REPEATS + 1):
-            if attempt == REPEATS:
-                free = next((p for p in self._shuffled() if key_of(p) not in self.known and key_of(p) not in out), None)
-                if free is None:
-                    return None
-                self.study.enqueue_trial(dict(free))
-            trial = self.study.ask()
+    def refresh(self) -> None:
+        """Takes what was told, by others too; trials of owners that died are put in the queue again."""
+        if self.heartbeat is not None:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # choices are names: the sampler says that it has no better order for them
+                warnings.simplefilter("ignore", ExperimentalWarning)
+                optuna.storages.fail_stale_trials(self.study)
+        self.elsewhere = set()
+        for trial in self.study.get_trials(deepcopy=False):
+            if trial.number in self._read or trial.number in self.asked:
+                continue
+            if "measured" in trial.user_attrs:  # also where the owner was killed before the trial was told
+                self.known.setdefault(key_of(trial.params), Measured(**trial.user_attrs["measured"]))
+            elif trial.state == TrialState.RUNNING:
+                self.elsewhere.add(key_of(trial.params))
+            if trial.state.is_finished():
+                self._read.add(trial.number)
+
+    def ask(self) -> tuple[int, Point] | None:
+        """A point that is neither known nor handed out by anyone, and its number; None where there is none left."""
+        repeats = 0
+        while self.begun < self.space.size:
+            with warnings.catch_warnings():
+                # Choices are names: the sampler says that it has no better order for them. Heartbeats are ours, not those of `optimize`.
+                warnings.simplefilter("ignore")
+                trial = self.study.ask()
+                if self.heartbeat is not None:
+                    self.heartbeat.begin(trial._trial_id)  # before the point: whoever wants one has given a sign of life
                 point = {axis: str(trial.suggest_categorical(axis, list(choices))) for axis, choices in self.space.axes.items()}
-            if key_of(point) not in self.known and key_of(point) not in out:
-                self.asked[trial.number] = trial
+            if self._mine(trial, point):
                 return trial.number, point
             self.study.tell(trial, state=TrialState.FAIL)  # known: nothing to learn from it
+            repeats += 1
+            if repeats % REPEATS == 0 and (free := self._nearest(point)) is not None:
+                self.study.enqueue_trial(dict(free))
         return None
 
-    def _shuffled(self) -> list[Point]:
-        points = self.space.points()
-        random.Random(self.seed).shuffle(points)
-        return points
+    def _mine(self, trial: optuna.Trial, point: Point) -> bool:
+        """Takes the point for this owner, unless it is known or handed out already.
+
+        Owners write which point they want and then look who else wants it. Of two that want the same one the later writer sees the
+        other and steps back, whatever the order; where both see each other both step back, and ask for other points.
+        """
+        out = {key_of(other.params) for other in self.asked.values()}
+        self.asked[trial.number] = trial
+        if self.heartbeat is not None:
+            self.refresh()
+        if key_of(point) not in {*self.known, *out, *self.elsewhere}:
+            return True
+        self._done(trial.number)
+        return False
+
+    def _nearest(self, wanted: Point) -> Point | None:
+        """Of the points that nobody has, one that shares the most choices with `wanted`, drawn by the seed."""
+        if self.space.size > LISTED:
+            return None  # so large that the sampler finds a new one
+        taken = {*self.known, *self.elsewhere, *(key_of(trial.params) for trial in self.asked.values())}
+        free = [point for point in self.space.points() if key_of(point) not in taken]
+        random.Random(self.seed + len(taken)).shuffle(free)
+        return max(free, key=lambda point: sum(point[axis] == choice for axis, choice in wanted.items()), default=None)
+
+    def _done(self, number: int) -> optuna.Trial:
+        trial = self.asked.pop(number)
+        if self.heartbeat is not None:
+            self.heartbeat.alive.discard(trial._trial_id)
+        return trial
 
     def tell(self, number: int, point: Point, measured: Measured) -> None:
         """Keeps what was found of a point that `ask` gave."""
         self.known[key_of(point)] = measured
-        trial = self.asked.pop(number)
-        trial.set_user_attr("measured", asdict(measured))
-        for name, excess in zip(self.space.file.constraints, self.excesses(measured), strict=True):
-            trial.set_constraint(name, excess)
-        if measured.refused:
-            self.study.tell(trial, state=TrialState.FAIL)
-        else:
-            self.study.tell(trial, [measured.metrics[name] for name in self.space.file.objectives])
+        trial = self._done(number)
+        # Finished already: this owner gave no sign of life for so long that another one was given the point, and it finds the same.
+        with suppress(UpdateFinishedTrialError):
+            trial.set_user_attr("measured", asdict(measured))
+            for name, excess in zip(self.space.file.constraints, self.excesses(measured), strict=True):
+                trial.set_constraint(name, excess)
+            if measured.refused:
+                trial.set_constraint(REFUSED, 1.0)
+                self.study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
+            else:
+                values = [measured.metrics[name] for name in self.space.file.objectives]
+                self.study.tell(trial, values, skip_if_finished=True)
 
     def lost(self, number: int) -> None:
         """A point that could not be measured: nothing is known of it, and it may be asked for again."""
-        self.study.tell(self.asked.pop(number), state=TrialState.FAIL)
+        self.study.tell(self._done(number), state=TrialState.FAIL, skip_if_finished=True)
+
+    def close(self) -> None:
+        """What is handed out and was never told goes back into the queue, for the others or for the next start."""
+        for number in list(self.asked):
+            self._again(number, self._done(number).params)
+        if self.heartbeat is not None:
+            self.heartbeat.stop()
+
+    def _again(self, number: int, params: Mapping[str, Any]) -> None:
+        with suppress(UpdateFinishedTrialError):
+            self.study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
+            self.study.enqueue_trial(dict(params), skip_if_exists=False)
 
     def excesses(self, measured: Measured) -> list[float]:
         """By how much each constraint is broken (positive)."""
@@ -110,66 +166,27 @@ class Study:
         return not measured.refused and all(excess <= 0 for excess in self.excesses(measured))
 
 
+def open_study(space: Space, url: str | None, out: Path, sampler: Sampler, seed: int, signs: Signs = Signs()) -> Study:
+    """The study in a database, or in the journal in `out`. Raises InputError for one that is broken or cannot be reached."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with opened(url, out, signs) as storage:
+        study = optuna.create_study(
+            study_name=space.file.name, storage=storage, sampler=sampler_of(sampler, seed), directions=directions_of(space),
+            load_if_exists=True,
+        )  # fmt: skip
+        return Study(space, study, seed, Heartbeat(storage, signs) if isinstance(storage, RDBStorage) else None)
+
+
+def directions_of(space: Space) -> list[StudyDirection]:
+    """Which way each objective is better."""
+    ways = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
+    return [ways[way] for way in space.file.objectives.values()]
+
+
 def identity_of(space: Space) -> str:
     """Hash of what a search is about: another recipe, axis or objective is another search."""
     about = {"base": space.base, "axes": space.axes, "objectives": space.file.objectives, "seeds": space.file.seeds}
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
-
-
-@contextmanager
-def owned(out: Path) -> Iterator[None]:
-    """Holds the search in `out` for this process. Raises InputError while another one holds it."""
-    with writing(out):
-        out.mkdir(parents=True, exist_ok=True)
-    with (out / ".owner").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            found, fix = "another process searches here", "wait for it, or give another --out"
-            raise InputError(str(out), found=found, allowed="one at a time", fix=fix) from None
-        yield
-
-
-def open_study(space: Space, url: str | None, out: Path, sampler: Sampler, seed: int) -> Study:
-    """The study in a database, or in the journal in `out`. Raises InputError for one that is broken or cannot be reached."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    ways = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
-    directions = [ways[way] for way in space.file.objectives.values()]
-    try:
-        if url is None:
-            _drop_unfinished_line(out / JOURNAL)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # heartbeat_interval
-            storage: optuna.storages.BaseStorage = (
-                optuna.storages.JournalStorage(JournalFileBackend(str(out / JOURNAL)))
-                if url is None
-                else optuna.storages.RDBStorage(url, heartbeat_interval=60, grace_period=180)
-            )
-        study = optuna.create_study(
-            study_name=space.file.name, storage=storage, sampler=_sampler(sampler, seed), directions=directions, load_if_exists=True
-        )
-    except Exception as error:  # each database has its own
-        where = "--storage" if url is not None else str(out / JOURNAL)
-        found = f"cannot be used: {str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__}"
-        raise InputError(where, found=found, allowed="a database's URL, or no --storage for a file in the folder of results") from None
-    return Study(space, study, seed)
-
-
-def _drop_unfinished_line(journal: Path) -> None:
-    """What a full disk or a killed process left of a line: Optuna would append the next line to it, and then read neither."""
-    text = journal.read_bytes() if journal.is_file() else b""
-    if text and not text.endswith(b"\n"):
-        os.truncate(journal, text.rfind(b"\n") + 1)
-
-
-def _sampler(name: Sampler, seed: int) -> optuna.samplers.BaseSampler:
-    if name == "random":
-        return optuna.samplers.RandomSampler(seed=seed)
-    if name == "nsga2":
-        return optuna.samplers.NSGAIISampler(population_size=16, seed=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return optuna.samplers.TPESampler(seed=seed, multivariate=True)
 
 
 def key_of(point: Mapping[str, Any]) -> str:

@@ -64,3 +64,26 @@ def deadly(space: Space, point: Point, out: Path, store: Store | None, upto: str
 
 def never_fits(space: Space, point: Point, out: Path, store: Store | None, upto: str, beaten_by: object = ()) -> Measured:
     raise FitError("board", found="too large")
+
+
+def hanging(space: Space, point: Point, out: Path, store: Store | None, upto: str, beaten_by: object = ()) -> Measured:
+    """The same, but the third point that is asked for here is never finished."""
+    if (out / "asked.txt").exists() and len((out / "asked.txt").read_text().splitlines()) == 2:
+        quick(space, point, out, store, upto)
+        (out / "hangs").touch()
+        time.sleep(600)
+    return slowly(space, point, out, store, upto)
+
+
+def slowly(space: Space, point: Point, out: Path, store: Store | None, upto: str, beaten_by: object = ()) -> Measured:
+    time.sleep(0.5)
+    return quick(space, point, out, store, upto)
+
+
+def owner(space: str, out: str, url: str, measure: str) -> None:
+    """One owner of a shared search, as a process runs it: `python -c`, with short signs of life."""
+    from arbonn.flows.explore import explore as module
+    from arbonn.flows.explore.storage import Signs
+
+    module.measure = globals()[measure]
+    module.explore(Path(space), module.ExploreOptions(trials=8, storage=url, signs=Signs(interval=1, grace=3)), Path(out))

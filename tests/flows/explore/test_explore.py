@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import optuna
@@ -17,8 +13,9 @@ from arbonn.flows.explore import explore as module
 from arbonn.flows.explore.explore import ExploreOptions, explore, found_points
 from arbonn.flows.explore.front import dominates
 from arbonn.flows.explore.jobs import jobs
-from arbonn.flows.explore.study import JOURNAL, owned
+from arbonn.flows.explore.storage import JOURNAL, owned
 from tests.flows.explore import spaces
+from tests.flows.explore.cluster import cluster
 from tests.flows.explore.spaces import SPACE, metrics_of, write_space
 
 
@@ -118,38 +115,11 @@ def test_what_can_never_be_measured_ends_in_its_own_error(tmp_path: Path, monkey
 def test_a_worker_that_dies_loses_nothing_and_no_point_counts_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A scheduler and two workers, as three processes of their own."""
     monkeypatch.setattr(module, "measure", spaces.deadly)
-    where = str(tmp_path / "scheduler.json")
-    dask = [sys.executable, "-m", "distributed.cli."]
-    root = str(Path(__file__).parents[3])
-    commands = [
-        [*dask[:2], dask[2] + "dask_scheduler", "--scheduler-file", where, "--port", "0", "--no-dashboard"],
-        *[[*dask[:2], dask[2] + "dask_worker", "--scheduler-file", where, "--nthreads", "1", "--no-dashboard"] for _ in range(2)],
-    ]
-    processes = [subprocess.Popen(command, cwd=root, env=environment(root), stderr=subprocess.DEVNULL) for command in commands]
-    try:
-        result = explore(write_space(tmp_path), ExploreOptions(trials=8, cluster=scheduler_in(where, processes)), tmp_path / "out")
-    finally:
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.wait(10)
+    with cluster(tmp_path, workers=2) as address:
+        result = explore(write_space(tmp_path), ExploreOptions(trials=8, cluster=address), tmp_path / "out")
     assert (tmp_path / "out" / "died").exists()
     assert (result.trials, result.lost) == (8, [])
     assert len(asked(tmp_path / "out")) == len(set(asked(tmp_path / "out"))) == 8
     points = [metrics_of(p.point) for p in result.points]
     best = {(-m["val_accuracy"], m["luts"]) for m in points}
     assert all(not any(dominates(other, (-p.metrics["val_accuracy"], p.metrics["luts"])) for other in best) for p in result.front)
-
-
-def environment(root: str) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": root, "PYTHONWARNINGS": "ignore"}
-
-
-def scheduler_in(path: str, processes: list[subprocess.Popen[bytes]]) -> str:
-    """The address that the scheduler wrote."""
-    for _ in range(200):
-        assert all(process.poll() is None for process in processes)
-        if Path(path).exists() and (text := Path(path).read_text()):
-            return str(json.loads(text)["address"])
-        time.sleep(0.1)
-    raise AssertionError("the scheduler did not start")
