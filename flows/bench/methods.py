@@ -90,6 +90,8 @@ def plain(network: nn.Module) -> nn.Module:
             twin.set_submodule(name, _PlainLayer(module))
         elif isinstance(module, SignActivation):
             twin.set_submodule(name, _PlainSign(module))
+        elif isinstance(module, nn.MaxPool2d):
+            twin.set_submodule(name, nn.MaxPool2d(2))
     return twin
 
 

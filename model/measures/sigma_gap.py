@@ -11,7 +11,7 @@ from arbonn.model.layers import SignActivation
 from arbonn.model.measures.base import Measure, register_measure
 from arbonn.model.measures.images import inputs
 from arbonn.model.methods.base import Lessons
-from arbonn.model.methods.lcr import Lcr
+from arbonn.model.methods.lcr import Lcr, stage_ends
 from arbonn.model.methods.lipschitz import retention
 from arbonn.model.methods.teacher import FloatTwin, Taught, fit
 
@@ -32,6 +32,8 @@ class SigmaGap(Measure):
         signs = [module for module in self.scene.network.modules() if isinstance(module, SignActivation)]
         if len(signs) < 2:
             return {}
+        ends = stage_ends(self.scene.network)
+        signs = [signs[number] for number in ends]
         seen: list[Tensor] = []
         hooks = [sign.register_forward_hook(lambda sign, given, out: seen.append(hardtanh(sign.shift(given[0])))) for sign in signs]
         images = inputs(self.scene, self.scene.data.test.codes[:IMAGES])
@@ -43,7 +45,8 @@ class SigmaGap(Measure):
                 hook.remove()
         twin = self._twin().eval()
         with torch.no_grad():
-            wanted = twin(images)[1]
+            outputs = twin(images)[1]
+            wanted = [outputs[number] for number in ends]
             own = next((module.factors for module in self.scene.method.modules() if isinstance(module, Lcr)), None)
             factors = torch.ones(len(seen), device=images.device) if own is None else own
             scaled = [stage * factor for stage, factor in zip(seen, factors, strict=True)]

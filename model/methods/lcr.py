@@ -25,7 +25,8 @@ class Lcr(Taught):
     RM_k     = f_k f_{k+1}^T / (H W) of consecutive stages, f_k (C_k, H W) pooled to f_{k+1}'s size, for each sample.
     sigma_k  its largest singular value: `n_iter` power iterations of RM RM^T from ones / sqrt(C_k), always from below.
     Loss     L_task + weight * sum_k mean((sigma_k^student - sigma_k^teacher)^2) / 2^(pairs - k), k = 0 .. pairs - 1.
-    Stages   student: hardtanh of what each sign sees, times a learnable number (the loss's own, from 1); teacher: after each ReLU,
+    Stages   four in the paper, a ResNet's; here each fully connected layer, and of convolutions of one width the last.
+             student: hardtanh of what each sign sees, times a learnable number (the loss's own, from 1); teacher: after each ReLU,
              from the same batch, in evaluation mode and without gradient.
 
     In an MLP a stage is one pixel: RM of a sample would have rank one and sigma would be |f_k| |f_{k+1}|. So there the batch takes
@@ -50,11 +51,13 @@ class Lcr(Taught):
         from arbonn.model.layers import SignActivation
 
         super().prepare(model, domain_count, batch)
-        self.signs = [module for module in model.modules() if isinstance(module, SignActivation)]
+        signs = [module for module in model.modules() if isinstance(module, SignActivation)]
+        self.ends = stage_ends(model)
+        self.signs = [signs[number] for number in self.ends]
         if len(self.signs) < 2:
             raise TrainError(
                 "network.sizes",
-                found=f"{len(self.signs)} hidden layers",
+                found=f"{len(signs)} hidden layers",
                 allowed="at least 2 for `lcr`: its loss is on pairs of stages",
                 fix="add a hidden layer",
             )
@@ -80,7 +83,8 @@ class Lcr(Taught):
         if self.config.weight == 0:
             return terms
         stages = [hardtanh(a) for a in self.seen]
-        _, wanted = self.taught(context.inputs)
+        outputs = self.taught(context.inputs)[1]
+        wanted = [outputs[number] for number in self.ends]
         losses, gaps = [], []
         pairs = len(stages) - 1
         for k in range(pairs):
@@ -113,3 +117,20 @@ class Lcr(Taught):
                 hook.remove()
             self.seen = []
 
+
+def stage_ends(model: nn.Module) -> list[int]:
+    """Which signs end a stage, in the order of the network: of neighbours that see maps of one width the last; every other one.
+
+    Where that leaves a single stage, as in a chain of equal convolutions, every sign ends one.
+    """
+    from arbonn.model.layers import SignActivation
+
+    widths: list[tuple[bool, int]] = []
+    maps = False
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            maps = isinstance(module, nn.Conv2d)
+        elif isinstance(module, SignActivation):
+            widths.append((maps, len(module.beta)))
+    ends = [number for number, own in enumerate(widths) if not own[0] or widths[number + 1 : number + 2] != [own]]
+    return ends if len(ends) > 1 else list(range(len(widths)))

@@ -12,6 +12,7 @@ from arbonn.model.layers import BinaryConv2d, BinaryLinear, SignActivation
 from arbonn.model.methods.base import Method
 from arbonn.model.networks.edge import edge_conv, edge_linear
 from arbonn.model.norm_free import DAMPING, Damped, QuantizedPRelu, Sharpened
+from arbonn.model.pooling import MaxPool2x2
 from arbonn.model.recipe import NetworkConfig
 
 
@@ -43,10 +44,10 @@ class Chain:
             layer = BinaryConv2d(before, channels, 3, self.method.binarizer)
         self.layers[name] = layer
         if pool == "sums":
-            self.layers[f"pool{self.count}"] = nn.MaxPool2d(2)
+            self.layers[f"pool{self.count}"] = MaxPool2x2()
         self._activation(layer, channels)
         if pool == "bits":
-            self.layers[f"pool{self.count}"] = nn.MaxPool2d(2)
+            self.layers[f"pool{self.count}"] = MaxPool2x2()
         if pool:
             height, width = height // 2, width // 2
             self._check(f"pool{self.count}", height, width)

@@ -12,6 +12,8 @@ from hypothesis.extra.numpy import arrays
 from torch import nn
 
 from arbonn.errors import TrainError
+from arbonn.model import networks
+from arbonn.model.methods.lcr import stage_ends
 from arbonn.model.methods.lipschitz import largest_singular, pooled, retained, retention
 from arbonn.model.networks.mlp import mlp
 from arbonn.model.recipe import NetworkConfig
@@ -95,6 +97,17 @@ def test_the_fused_norm_of_a_map_of_zeros_has_a_finite_gradient():
     f, g = torch.zeros(2, 3, 4, 4, requires_grad=True), torch.randn(2, 5, 2, 2, requires_grad=True)
     retained(f, g, 5).sum().backward()
     assert f.grad.isfinite().all() and g.grad.isfinite().all()
+
+
+def test_stages_end_with_the_last_convolution_of_a_width_and_with_each_dense_layer(method):
+    def ends(name, image, **options):
+        return stage_ends(networks.build(NetworkConfig(name=name, **options), image, 10, method("ste")))
+
+    assert ends("cnv", (3, 32, 32)) == [1, 3, 5, 6, 7]
+    assert ends("cnn", (1, 16, 16)) == [0, 2]
+    assert ends("cnn", (1, 16, 16), channels=(8, 8)) == [0, 1], "a single stage would have no pair"
+    assert ends("cnn", (1, 16, 16), channels=(8, 8), sizes=(8,)) == [1, 2]
+    assert ends("tfc", (1, 4, 4)) == [0, 1, 2]
 
 
 def test_weight_zero_is_exactly_irnet(method, run, context, step):
