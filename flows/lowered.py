@@ -15,7 +15,7 @@ from arbonn.flows.results import LowerResult
 from arbonn.flows.runtime_weights import with_runtime_weights
 from arbonn.flows.target import Target, fold_for, unrolled_for
 from arbonn.hw import graph_file
-from arbonn.hw.boards import board
+from arbonn.hw.boards import any_board
 from arbonn.hw.graph import DataflowGraph
 from arbonn.hw.units.fifo import FIFO
 from arbonn.hw.units.mvau import MVAU
@@ -27,7 +27,7 @@ TIES_LISTED = 100
 
 def lower_and_fold(model: Path, options: LowerOptions, folder: Path, report: Report = silent) -> LowerResult:
     """Writes graph.json and graph.npz in `folder`."""
-    target = Target(board(options.board), options.folding, options.target_fps, options.max_luts, options.clock_mhz)
+    target = Target(any_board(options.board), options.folding, options.target_fps, options.max_luts, options.clock_mhz)
     samples = read_array(options.samples) if isinstance(options.samples, Path) else options.samples
     samples = samples[: options.max_samples] if isinstance(samples, np.ndarray) and samples.ndim else samples
     lowered = lowering.lower(

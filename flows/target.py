@@ -1,4 +1,4 @@
-"""What a folding is to reach, from what the user asked: a folding file, a rate, or by default the rate that the board's link carries."""
+"""What a folding is to reach, from what the user asked: a folding file, a rate, or by default what the board's link carries."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from arbonn.flows.lowering.passes.unroll import Unroll
 from arbonn.flows.options import LowerOptions
 from arbonn.flows.progress import Report, silent
 from arbonn.hw.accelerator import version_code
-from arbonn.hw.boards import Board
+from arbonn.hw.boards import AmdBoard, Board
 from arbonn.hw.graph import DataflowGraph
 from arbonn.hw.graph_file import digest
 from arbonn.hw.shells import protocol
@@ -27,7 +27,7 @@ SHELL = {"luts": 700, "ffs": 500, "brams": 2}  # left for the UART shell, rounde
 class Target:
     """At most one of `folding` and `target_fps`; `clock_mhz` is the board's unless given."""
 
-    board: Board
+    board: Board | AmdBoard
     folding: Path | None = None
     target_fps: float | None = None
     max_luts: int | None = None
@@ -37,7 +37,8 @@ class Target:
         """What the board leaves for the accelerator."""
         left = {name: self.board.resources[name] - SHELL[name] for name in ("luts", "ffs", "brams")}
         luts, ffs = int(FILLED * left["luts"]), int(FILLED * left["ffs"])
-        return Room(self.board.family, min(luts, self.max_luts or luts), ffs, left["brams"])
+        costs = "xc7" if self.board.family == "xcup" else self.board.family  # UltraScale+ has 7-series' LUTs and block RAMs
+        return Room(costs, min(luts, self.max_luts or luts), ffs, left["brams"])
 
 
 def fold_for(graph: DataflowGraph, target: Target) -> Fold:
@@ -46,14 +47,19 @@ def fold_for(graph: DataflowGraph, target: Target) -> Fold:
     if len(asked) > 1:
         raise InputError("--target-fps", found="a rate and a folding file", allowed="one of the two", fix="leave one out")
     if target.folding is not None:
-        found = measure(size_buffers(graph, read_folding(target.folding)), target.board.family)
+        found = measure(size_buffers(graph, read_folding(target.folding)), target.room().target)
         if target.max_luts is not None and found.cost.luts > target.max_luts:
             raise FitError(
                 str(target.folding), found=f"about {found.cost.luts:.0f} LUTs", allowed=f"{target.max_luts} LUTs (--max-luts)",
                 fix="fold more: a smaller PE or SIMD",
             )  # fmt: skip
         return found
-    rate = target.target_fps or link_fps(graph, target.board)  # a faster core would only wait for the line
+    if target.target_fps is None and isinstance(target.board, AmdBoard):
+        return fastest(graph, target.room())  # memory gives and takes words as fast as they come
+    rate = target.target_fps
+    if rate is None:
+        assert isinstance(target.board, Board)
+        rate = link_fps(graph, target.board)  # a faster core would only wait for the line
     return fold(graph, target.room(), int((target.clock_mhz or target.board.clock_mhz) * 1e6 / rate))
 
 

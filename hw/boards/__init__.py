@@ -7,9 +7,11 @@ import importlib.metadata
 import pkgutil
 
 from arbonn.errors import InputError
+from arbonn.hw.boards.amd import AmdBoard, amd_boards
 from arbonn.hw.boards.board import Board
+from arbonn.settings import nearest
 
-__all__ = ["Board", "board", "boards"]
+__all__ = ["AmdBoard", "Board", "any_board", "board", "boards", "every_board"]
 
 
 def boards() -> dict[str, Board]:
@@ -20,9 +22,23 @@ def boards() -> dict[str, Board]:
     return {b.name: b for b in sorted(found, key=lambda b: b.name)}
 
 
-def board(name: str) -> Board:
+def every_board() -> dict[str, Board | AmdBoard]:
+    """Those, and AMD's whose processor stands before the logic."""
+    found: dict[str, Board | AmdBoard] = {**boards(), **amd_boards()}
+    return dict(sorted(found.items()))
+
+
+def any_board(name: str) -> Board | AmdBoard:
     """The board called `name`. Raises InputError that lists the boards there are."""
-    known = boards()
+    known = every_board()
     if name not in known:
-        raise InputError("--board", found=f"no board {name!r}", allowed=", ".join(known))
+        raise InputError("--board", found=f"no board {name!r}", allowed=", ".join(known), fix=nearest(name, known))
     return known[name]
+
+
+def board(name: str) -> Board:
+    """`any_board` where a serial line is needed."""
+    found = any_board(name)
+    if not isinstance(found, Board):
+        raise InputError("--board", found=f"{name} has no serial line to its logic", allowed=", ".join(boards()))
+    return found

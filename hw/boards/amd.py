@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,7 +17,7 @@ class AmdBoard:
 
     part        the device, as Vivado calls it.    files  Vivado's board files, without a version: they preset the processor.
     processor   `zynq` (7 series) or `zynqmp` (UltraScale+).    family  of yosys' `synth_xilinx`.
-    clock_mhz   of the clock that the processor gives to the logic.
+    clock_mhz   of the clock that the processor gives to the logic.    resources  as a `Board`'s; a block RAM is half a RAMB36.
     """
 
     name: str
@@ -25,6 +26,10 @@ class AmdBoard:
     processor: Literal["zynq", "zynqmp"]
     family: Literal["xc7", "xcup"]
     clock_mhz: float
+    resources: Mapping[str, int]
+
+
+ZYNQ_7020 = {"luts": 53_200, "ffs": 106_400, "brams": 280, "bram_bits": 18_432}
 
 
 def amd_boards() -> dict[str, AmdBoard]:

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
-from arbonn.hw.boards.amd import AmdBoard
+from arbonn.hw.boards.amd import ZYNQ_7020, AmdBoard
 
-AMD = AmdBoard("pynq-z2", part="xc7z020clg400-1", files="tul.com.tw:pynq-z2:part0", processor="zynq", family="xc7", clock_mhz=100.0)
+AMD = AmdBoard(
+    "pynq-z2",
+    part="xc7z020clg400-1",
+    files="tul.com.tw:pynq-z2:part0",
+    processor="zynq",
+    family="xc7",
+    clock_mhz=100.0,
+    resources=ZYNQ_7020,
+)

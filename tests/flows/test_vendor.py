@@ -16,6 +16,7 @@ import pytest
 
 from arbonn.errors import InputError
 from arbonn.flows.results import PackageResult
+from arbonn.flows.target import Target, fold_for
 from arbonn.flows.vendor import package
 from arbonn.flows.vendor_ipxact import SPIRIT, ports_of
 from arbonn.flows.vendor_pynq import DRIVER
@@ -26,6 +27,7 @@ from arbonn.hw.graph import DataflowGraph
 from arbonn.hw.packing import pack
 from arbonn.hw.shells.axi_map import MemoryMap, memory_map
 from arbonn.sim.reference import execute
+from tests.networks import mlp
 from tests.tiny import tiny_graph, tiny_images
 
 NS = {"s": SPIRIT}
@@ -217,6 +219,14 @@ def test_the_driver_refuses_another_networks_bitstream(graph, tmp_path, monkeypa
     module.MAP["graph_digest"] = "0" * 64
     with pytest.raises(RuntimeError, match="the device holds another network"):
         module.Accelerator()
+
+
+@pytest.mark.parametrize("name", amd_boards())
+def test_a_network_is_folded_for_a_processors_board_as_fast_as_fits_or_as_asked(name):
+    b, network = amd_boards()[name], mlp((16, 8, 4), "uint4", 1)
+    fast, slow = fold_for(network, Target(b)), fold_for(network, Target(b, target_fps=b.clock_mhz * 1e6 / 64))
+    assert fast.interval == 1
+    assert (slow.interval, slow.cost.luts < fast.cost.luts) == (64, True)
 
 
 def test_several_inputs_are_refused(graph, tmp_path):
