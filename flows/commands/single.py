@@ -57,7 +57,7 @@ def lower(
     input_table: Annotated[Path | None, typer.Option(help=".npy file: the value of each input code.")] = None,
     samples: Annotated[Path | None, typer.Option(help=".npy file of images to compare on; drawn ones by default.")] = None,
     board: Board = "icebreaker",
-    target_fps: Annotated[float | None, typer.Option(help="Frames a second; by default what the board's line carries, or what fits.")] = None,
+    target_fps: Annotated[float | None, typer.Option(help="Frames a second; by default what the board's line carries, or fits.")] = None,
     clock_mhz: Annotated[float | None, typer.Option(help="Clock for --target-fps; the board's by default.")] = None,
     max_luts: Annotated[int | None, typer.Option(help="LUTs that the accelerator may take.")] = None,
     folding: Annotated[Path | None, typer.Option(help="Folding file: JSON, PE and SIMD by unit.")] = None,
