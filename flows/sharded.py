@@ -9,6 +9,7 @@ first of the next. Shards go through the store of the worker: a check that was s
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -25,6 +26,8 @@ from arbonn.flows.results import CheckResult, SimulatorResult
 from arbonn.hw import graph_file
 from arbonn.hw.graph import DataflowGraph
 
+PATIENCE = 60.0  # seconds for the first worker to join
+
 
 def check_on_cluster(
     folder: Path, options: CheckOptions, cluster: str, common: Common = Common(), shards: int | None = None
@@ -37,8 +40,13 @@ def check_on_cluster(
     graph = graph_file.load(folder)
     frames = frames_for(graph, folder, options.images, options.frames, options.seed)
     with jobs(1, cluster) as workers:
+        deadline = time.monotonic() + PATIENCE
+        while not workers.slots and time.monotonic() < deadline:
+            time.sleep(1)
         if not workers.slots:
-            raise InputError("--cluster", found=f"the scheduler at {cluster} has no workers", allowed="at least one worker")
+            raise InputError(
+                "--cluster", found=f"the scheduler at {cluster} had no worker for {PATIENCE:g} s", allowed="at least one worker"
+            )
         parts = np.array_split(frames.codes, min(shards or workers.slots, len(frames.codes)))
         starts = np.cumsum([0, *(len(part) for part in parts)])
         works = [
