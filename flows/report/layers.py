@@ -13,14 +13,15 @@ from arbonn.hw.graph import DataflowGraph, Node
 from arbonn.hw.units.fifo import FIFO
 
 HEAD = (
-    "unit", "kind", "from", "takes", "gives", "PE", "SIMD", "depth", "operations a frame", "weight bits",
+    "unit", "kind", "takes", "gives", "PE", "SIMD", "depth", "operations a frame", "weight bits",
     "LUTs (estimated)", "flip-flops", "memory bits", "block RAMs", "busy cycles a frame", "busy, % of the time",
+    "from",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Layers:
-    """A table in the order of HEAD; `interval` is the graph's, in cycles, by which the last column divides."""
+    """A table in the order of HEAD; `interval` is the graph's, in cycles, by which the share of the time is of."""
 
     rows: list[list[object]]
     interval: Fraction
@@ -38,9 +39,9 @@ def layers(graph: DataflowGraph, family: str) -> Layers:
         time = busy[node.id], round(float(100 * busy[node.id] / cycles), 1)
         rows.append(
             [
-                node.id, node.kind, ", ".join(node.origin), *(_shapes(graph, node, names) for names in (node.takes, node.gives)),
+                node.id, node.kind, *(_shapes(graph, node, names) for names in (node.takes, node.gives)),
                 entry.get("PE"), entry.get("SIMD"), depth, operations(graph, node), weight_bits(node),
-                round(cost.luts), cost.ffs, cost.memory_bits, cost.brams, *time,
+                round(cost.luts), cost.ffs, cost.memory_bits, cost.brams, *time, ", ".join(node.origin),
             ]
         )  # fmt: skip
     return Layers(rows, cycles)

@@ -42,7 +42,7 @@ def write_page(path: Path, template: str, values: dict[str, Any]) -> None:
 
 def figure(value: object) -> str:
     """A cell of a table: thousands apart, at most five digits of a fraction."""
-    if isinstance(value, float) and not value.is_integer():
+    if isinstance(value, float) and not value.is_integer() and abs(value) < 1e5:
         return f"{value:.5g}"
     return f"{value:,.0f}" if isinstance(value, int | float) and not isinstance(value, bool) else "–" if value is None else str(value)
 

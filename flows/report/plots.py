@@ -59,17 +59,18 @@ def curves(ident: str, measure: str, series: Mapping[str, Sequence[Mapping[str, 
     drawn = chart(values, 420, 200).encode(
         x=altair.X("epoch", type="quantitative", title="epoch", axis=altair.Axis(tickMinStep=1)),
         y=altair.Y("value", type="quantitative", scale=scale, title=measure),
-        color=altair.Color("line", type="nominal", sort=order, legend=name),
     )
-    dashes = altair.StrokeDash("line", type="nominal", sort=order, legend=None)
-    shapes = altair.Shape("line", type="nominal", sort=order, legend=name)
+    # Lines take their colour as a stroke: Vega-Lite draws one legend for the dots' colour and shape only where no other mark has a share.
+    ways = {"type": "nominal", "sort": order}
     dots = drawn.mark_point(filled=True, opacity=1).encode(
-        shape=shapes,
+        color=altair.Color("line", legend=name, **ways),
+        shape=altair.Shape("line", legend=name, **ways),
         size=altair.condition("datum.row === picked", altair.value(200), altair.value(30)),
         tooltip=[altair.Tooltip("line", type="nominal"), *(altair.Tooltip(n, type="quantitative") for n in ("epoch", "value"))],
     )
     caption = f"every {step}th epoch" if step > 1 else "every epoch"
-    spec = specification(altair.layer(drawn.mark_line().encode(strokeDash=dashes), dots))
+    stroke, dashes = altair.Stroke("line", legend=None, **ways), altair.StrokeDash("line", legend=None, **ways)
+    spec = specification(altair.layer(drawn.mark_line().encode(stroke=stroke, strokeDash=dashes), dots))
     return Plot(ident, measure.replace("_", " "), caption, spec, ["epoch", *order], rows, kept=False)
 
 

@@ -104,6 +104,14 @@ def log_plots(logs: dict[str, list[dict[str, float]]]) -> list[Plot]:
     ]
 
 
+def measure_table(measures: dict[str, float]) -> tuple[list[str], list[list[object]]]:
+    """The measures of the finished network: a row each, with a column for the whole and one for each layer that any is known of."""
+    layers = list(dict.fromkeys(name.partition("/")[2] for name in measures if "/" in name))
+    names = list(dict.fromkeys(name.partition("/")[0] for name in measures))
+    cells = [[measures.get(name), *(measures.get(f"{name}/{layer}") for layer in layers)] for name in names]
+    return ["measure", "whole network", *layers], [[name, *row] for name, row in zip(names, cells, strict=True)]
+
+
 def _recipe(folder: Path) -> dict[str, Any]:
     """What the training was asked for, as the store keeps it."""
     found: dict[str, Any] = json.loads((folder / "train" / "stored.json").read_text(encoding="utf-8"))["parameters"]
@@ -130,5 +138,6 @@ def write_report(result: RunResult, path: Path) -> None:
     values = {
         "v": found, "r": result, "s": result.stages, "rows": rows(result), "commands": commands(result, path.parent), "states": time.STATES,
         "versions": versions(result), "plots": plots_of(found), "layer_head": HEAD, "summary": result.as_json(),
+        "measures": measure_table(result.stages.train.measures),
     }  # fmt: skip
     write_page(path, "run.html", values)

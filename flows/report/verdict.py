@@ -53,7 +53,9 @@ def commands(result: RunResult, folder: Path) -> dict[str, str]:
     """The command that makes a figure again, by the figure's row; those of one command share it."""
     board = result.stages.build.board
     lower = f"arbonn lower {folder}/model.onnx --out {folder} --samples {folder}/test_codes.npy --board {board}"
-    check, build = f"arbonn check {folder}", f"arbonn build {folder} --board {board} --netlist-frames {result.netlist_frames}"
+    shares = result.stages.check.simulators if result.stages.check else []
+    engine = " --engine amaranth" if [share.name for share in shares] == ["amaranth"] else ""
+    check, build = f"arbonn check {folder}{engine}", f"arbonn build {folder} --board {board} --netlist-frames {result.netlist_frames}"
     return {
         "accuracy": f"arbonn eval {folder}",
         "compared with QONNX": lower,

@@ -17,10 +17,10 @@ from PIL import Image
 from arbonn.flows.buffers import busy_cycles
 from arbonn.flows.report.answers import answers, png
 from arbonn.flows.report.layers import HEAD, layers
-from arbonn.flows.report.page import external_requests, inline
-from arbonn.flows.report.run_page import inline_svg, log_plots, read_log, write_report
+from arbonn.flows.report.page import external_requests, figure, inline
+from arbonn.flows.report.run_page import inline_svg, log_plots, measure_table, read_log, write_report
 from arbonn.flows.report.timeline import STATES, draw, timeline
-from arbonn.flows.report.verdict import verdicts
+from arbonn.flows.report.verdict import commands, verdicts
 from arbonn.flows.results import RunResult
 from arbonn.flows.show import draw as draw_graph
 from arbonn.hw import graph_file
@@ -160,6 +160,30 @@ def test_a_long_log_is_thinned_and_a_layer_is_a_line() -> None:
     assert (len(loss.rows), loss.caption) == (2000, "every epoch")
     assert ones.caption == "every 10th epoch"
     assert list(ones.head) == ["epoch", *(f"fc{n}" for n in range(30))]
+
+
+def test_measures_of_layers_stand_beside_each_other() -> None:
+    head, rows = measure_table({"ones": 0.5, "ones/fc0": 0.25, "ones/fc1": 0.75, "sharpness": 2.0, "late/fc1": 1.0})
+    assert head == ["measure", "whole network", "fc0", "fc1"]
+    assert rows == [["ones", 0.5, 0.25, 0.75], ["sharpness", 2.0, None, None], ["late", None, None, 1.0]]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1234567, "1,234,567"), (5177913.4, "5,177,913"), (12.345678, "12.346"), (0.00012, "0.00012"), (None, "–"), ("a", "a")],
+)
+def test_a_cell_is_short_and_no_power_of_ten_where_it_is_large(value: object, text: str) -> None:
+    assert figure(value) == text
+
+
+def test_a_check_on_amaranth_s_own_simulator_is_told_by_its_command(run: tuple[Path, RunResult, str]) -> None:
+    folder, result, _ = run
+    check = result.stages.check
+    assert check is not None
+    assert commands(result, folder)["latency"] == f"arbonn check {folder}"
+    alone = check.model_copy(update={"simulators": [check.simulators[0].model_copy(update={"name": "amaranth"})]})
+    result = result.model_copy(update={"stages": result.stages.model_copy(update={"check": alone})})
+    assert commands(result, folder)["latency"] == f"arbonn check {folder} --engine amaranth"
 
 
 def test_a_log_of_half_an_epoch_has_empty_cells(tmp_path: Path) -> None:

@@ -98,6 +98,39 @@ def test_a_point_of_the_front_shows_its_design_and_so_does_its_row(search: Opene
     assert page.evaluate("location.hash") == "#point-1"
 
 
+def work(browser: sync_api.Browser, path: Path) -> tuple[dict[str, float], Opened]:
+    """What a page costs once it is open: elements of its document and listeners on them, after the rest was collected."""
+    opened = Opened(browser, path)
+    session = opened.page.context.new_cdp_session(opened.page)
+    session.send("Performance.enable")
+    session.send("HeapProfiler.collectGarbage")
+    found = session.send("Performance.getMetrics")["metrics"]
+    return {metric["name"]: metric["value"] for metric in found}, opened
+
+
+def test_500_points_cost_their_cells_and_nothing_more(browser: sync_api.Browser, tmp_path: Path) -> None:
+    """0.5 s of a processor of today, seen when this was written; a time is not asserted, what makes it is: listeners, views, elements."""
+    costs = []
+    for points in (30, 500):
+        folder = tmp_path / str(points)
+        folder.mkdir()
+        write_search(search_folder(folder, points), folder / "report.html")
+        cost, opened = work(browser, folder / "report.html")
+        assert opened.page.locator(".mark-symbol path[aria-label]").count() > points // 2
+        assert opened.page.locator('[data-plot="points"] tbody tr').count() == points
+        assert opened.page.get_attribute("html", "data-drawn") == "1"
+        costs.append(cost)
+        opened.page.context.close()
+    few, many = costs
+    assert many["JSEventListeners"] == few["JSEventListeners"]  # none of a point's own
+    assert many["Nodes"] - few["Nodes"] <= 27 * (500 - 30)  # 11 cells, their texts, a row and a mark
+
+
+def test_the_page_is_no_wider_than_its_window(run: Opened, search: Opened) -> None:
+    for opened in (run, search):
+        assert opened.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+
+
 def test_the_head_of_a_column_sorts_by_number_and_the_rows_keep_their_points(search: Opened) -> None:
     page = search.page
     button = page.locator('[data-plot="points"] th button', has_text="luts")
