@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -68,8 +69,13 @@ class InferOptions:
 
 @dataclass(frozen=True)
 class Common:
-    """What every stage takes beside its inputs: where results are linked (None: only kept), the store, and who is told how far it is."""
+    """What every stage takes beside its inputs: where results are linked (None: only kept), the store, and who is told how far it is.
+
+    epoch  told after each epoch of a training: its number, their number, and the validation accuracy. What it raises stops the training;
+           a later one with the same recipe goes on from there.
+    """
 
     out: Path | None = None
     store: Store | None = None
     report: Report = silent
+    epoch: Callable[[int, int, float], None] | None = None

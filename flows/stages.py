@@ -80,6 +80,8 @@ def train(recipe: Recipe | Path, common: Common = Common()) -> TrainResult:
 
         def on_progress(at: Progress) -> None:
             common.report("train", at.epoch / at.epochs)
+            if common.epoch is not None:
+                common.epoch(at.epoch, at.epochs, at.val_accuracy)
 
         common.report("train", 0.0)
         outcome = train_network(wanted, folder, on_progress)

@@ -8,14 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 
 from arbonn.errors import FitError
 from arbonn.flows import stages
 from arbonn.flows.explore.front import Vector, dominates
-from arbonn.flows.explore.metrics import RUNGS, Rung
+from arbonn.flows.explore.metrics import MEANS, RUNGS, Rung
 from arbonn.flows.explore.space import Point, Space
 from arbonn.flows.options import BuildOptions, CheckOptions, Common, LowerOptions
 from arbonn.flows.recipe import Recipe
@@ -27,6 +27,7 @@ MODEL_ERROR = 0.25  # how far a cost estimate may lie from synthesis: a point th
 
 
 FAR = 0.05  # below a bound on an accuracy by more than this with the first seed: the others are not trained
+PRUNED_AT = ((1 / 3, 0.2), (2 / 3, 0.1))  # after so much of a training, so far below a bound on its validation accuracy: it is stopped
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,10 @@ class Measured:
     cached: bool
     refused: str = ""
     folder: str = ""
+
+
+class PrunedError(Exception):
+    """Raised inside a training that is not worth its end."""
 
 
 @dataclass
@@ -67,16 +72,20 @@ def point_folder(out: Path, point: Point) -> Path:
 def measure(space: Space, point: Point, out: Path, store: Store | None, upto: Rung, beaten_by: Sequence[Vector] = ()) -> Measured:
     """Measures a point up to rung `upto`; synthesis is left out where one of `beaten_by` dominates the point's best case.
 
-    So are the other seeds' trainings where the first one misses a bound on an accuracy by more than `FAR`.
+    So are the other seeds' trainings where the first one misses a bound on an accuracy by more than `FAR`, and the rest of a training that
+    is as far below a bound on the validation accuracy as `PRUNED_AT` says. It goes on from there where a later search wants it.
     """
     climb = _Climb(point_folder(out, point), Common())
     recipes = [space.recipe(point, seed) for seed in space.file.seeds]
     places = [climb.folder / f"seed{seed}" for seed in space.file.seeds]
-    accuracies: dict[str, list[float]] = {"accuracy": [], "val_accuracy": []}
+    means: dict[str, list[float]] = {name: [] for name in MEANS}
     lowered = None
     for recipe, place in zip(recipes, places, strict=True):
         common = Common(place, store)
-        trained = stages.train(recipe, common)
+        try:
+            trained = stages.train(recipe, replace(common, epoch=_Pruner(space)))
+        except PrunedError as pruned:
+            return climb.measured("model", str(pruned))
         climb.keep(trained)
         try:
             found = stages.lower(place / trained.model, _lower_options(recipe, place, trained.test_codes, space.folder), common)
@@ -86,11 +95,15 @@ def measure(space: Space, point: Point, out: Path, store: Store | None, upto: Ru
         lowered = lowered or found
         for name, kind in (("accuracy", "test"), ("val_accuracy", "val")):
             images, labels = (place / "train" / f"{kind}_{what}.npy" for what in ("codes", "labels"))
-            accuracies[name].append(stages.evaluate(place, images, labels, common).accuracy)
-        if any(c.metric in accuracies and c.excess(accuracies[c.metric][0]) > FAR for c in space.constraints):
+            means[name].append(stages.evaluate(place, images, labels, common).accuracy)
+        if recipe.data.leave_out is not None:
+            means["ood_accuracy"].append(means["accuracy"][-1])
+        if "corruption_error" in trained.measures:
+            means["corruption_error"].append(trained.measures["corruption_error"])
+        if any(means.get(c.metric) and c.excess(means[c.metric][0]) > FAR for c in space.constraints):
             break
     assert lowered is not None
-    climb.metrics |= {name: fmean(values) for name, values in accuracies.items()} | _from_graph(lowered, recipes[0])
+    climb.metrics |= {name: fmean(values) for name, values in means.items() if values} | _from_graph(lowered, recipes[0])
     first = Common(places[0], store)
     if upto == "model" or _hopeless(space, climb.metrics, beaten_by):
         return climb.measured("model")
@@ -115,6 +128,23 @@ def measure(space: Space, point: Point, out: Path, store: Store | None, upto: Ru
     return climb.measured("check", _differs(checked))
 
 
+class _Pruner:
+    """Told each epoch's validation accuracy; raises `PrunedError` where a constraint on it is out of reach."""
+
+    def __init__(self, space: Space) -> None:
+        self.bounds = [c for c in space.constraints if c.metric == "val_accuracy" and c.sign < 0]
+        self.best, self.seen = 0.0, 0
+
+    def __call__(self, epoch: int, epochs: int, accuracy: float) -> None:
+        self.best, self.seen = max(self.best, accuracy), self.seen + 1
+        for share, far in PRUNED_AT:
+            for bound in self.bounds:
+                # A training that goes on after a kill tells only its later epochs: one alone may be a dip.
+                if self.seen >= 3 and share * epochs <= epoch < epochs and bound.excess(self.best) > far:
+                    text = f"validation accuracy {self.best:.3f} after {epoch} of {epochs} epochs, {bound.bound:g} wanted"
+                    raise PrunedError(f"training: stopped, {text}")
+
+
 def _lower_options(recipe: Recipe, place: Path, codes: str, beside: Path) -> LowerOptions:
     fold = recipe.fold
     return LowerOptions(
@@ -131,7 +161,9 @@ def _from_graph(lowered: LowerResult, recipe: Recipe) -> dict[str, float]:
         "brams": lowered.brams_estimated,
         "weight_bits": lowered.weight_bits,
         "fifo_bits": lowered.fifo_bits,
+        "memory_bits": lowered.weight_bits + lowered.fifo_bits,
         "latency_cycles": lowered.latency_cycles,
+        "latency_us": lowered.latency_cycles / board(recipe.build.board).clock_mhz,
         "interval_cycles": lowered.interval_cycles,
         "fps": board(recipe.build.board).clock_mhz * 1e6 / lowered.interval_cycles,
         "lut_cycles": lowered.luts_estimated * lowered.interval_cycles,

@@ -33,7 +33,7 @@ from pydantic import Field, NonNegativeInt
 
 from arbonn.errors import RecipeError
 from arbonn.flows.explore.front import Vector
-from arbonn.flows.explore.metrics import METRICS
+from arbonn.flows.explore.metrics import METRICS, unmeasured
 from arbonn.flows.recipe import Recipe
 from arbonn.settings import Settings, load_toml, nearest, override, parse, read_toml
 
@@ -128,7 +128,7 @@ def load_space(path: Path) -> Space:
     first = {axis: next(iter(choices)) for axis, choices in axes.items()}
     for axis, choices in axes.items():
         for choice in choices:
-            space.recipe({**first, axis: choice}, file.seeds[0])
+            _refuse_unmeasured(space, space.recipe({**first, axis: choice}, file.seeds[0]))
     return space
 
 
@@ -153,6 +153,13 @@ def _constraint(metric: str, text: str, where: str) -> Constraint:
         return Constraint(metric, 1 if match[1] == "<=" else -1, float(match[2]))
     except ValueError:
         raise RecipeError(f"{where}: constraints.{metric}", found=repr(text), allowed='a bound such as ">= 0.95" or "<= 3000"') from None
+
+
+def _refuse_unmeasured(space: Space, recipe: Recipe) -> None:
+    for name in (*space.file.objectives, *space.file.constraints):
+        found, fix = unmeasured(name, recipe)
+        if found:
+            raise RecipeError(f"{space.path}: {name}", found=found, allowed="a metric that every point is measured by", fix=fix)
 
 
 def _refuse_contradiction(space: Space) -> None:
