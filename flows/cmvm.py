@@ -104,7 +104,7 @@ def cmvm(path: Path, out: Path, options: CmvmOptions = CmvmOptions(), report: Re
     """Reads a matrix, finds its netlist, checks it, writes its Verilog to `out`; with `synth` counts what open synthesis makes of it."""
     from arbonn.flows import tools
     from arbonn.flows.cell_counts import synthesized
-    from arbonn.hw.cmvm.layer import build
+    from arbonn.hw.cmvm.layer import build, single_tables
     from arbonn.hw.cmvm.verilog import to_verilog
 
     began = time.monotonic()
@@ -115,8 +115,9 @@ def cmvm(path: Path, out: Path, options: CmvmOptions = CmvmOptions(), report: Re
         raise InputError("--thresholds", found="--outputs sum", allowed="thresholds with --outputs bit", fix="add `--outputs bit`")
     if out.resolve() == path.resolve():
         raise InputError(str(out), found="the matrix itself", allowed="another file for the Verilog", fix="give `--out`")
-    needed = memory_estimate(inputs, outputs, options.levels)
-    if needed > MOST_MEMORY or weights.size > MOST_WEIGHTS:
+    searched = outputs if thresholds is None else int((~single_tables(weights)).sum())
+    needed = memory_estimate(inputs, searched, options.levels)
+    if needed > MOST_MEMORY or inputs * searched > MOST_WEIGHTS:
         raise InputError(
             str(path),
             found=f"{inputs} x {outputs} weights, about {needed / (1 << 30):.1f} GiB of memory",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from arbonn.errors import InputError
 from arbonn.hw.cmvm.costs import costs, width
-from arbonn.hw.cmvm.netlist import Netlist
+from arbonn.hw.cmvm.netlist import LUT_INPUTS, Netlist
 from arbonn.hw.cmvm.prices import Prices, Rows, leaf_prices
 from arbonn.hw.cmvm.tree import CHUNKS, Found, grow
 from arbonn.hw.cmvm.writer import Writer
@@ -47,7 +47,8 @@ def rows_of(weights: Integers) -> Rows:
     columns = np.concatenate([weights == (-1 if signed else 1)] + ([weights == -1] if (weights < 0).any() and not signed else []))
     bits = np.zeros((outputs + 1, -(-len(columns) // 64) * 64), dtype=np.uint8)
     bits[:outputs, : len(columns)] = columns.T
-    equal = bits.astype(np.int64) @ bits.T
+    few = bits.astype(np.float32)
+    equal = (few @ few.T).astype(np.int64)  # exact below 2^24, and many times faster than a product of integers
     ones = np.diagonal(equal)
     distance = ones[:, None] + ones[None, :] - 2 * equal
     if signed:
@@ -87,7 +88,13 @@ def build(
     levels   bound on LUT levels. Raises InputError where none is found that keeps it.
     moves    of the search, by default 30,000 a row: with all of them done the result depends on `seed` alone; after `seconds` it is the
              best so far.
+    Bits of at most 6 connections are one table each: no search asks for them.
     """
+    if thresholds is not None and (single := single_tables(weights)).any():
+        return _beside_tables(
+            weights, thresholds, single, levels=levels, seconds=seconds, seed=seed,
+            moves=None if moves is None else moves * int((~single).sum()) // len(single), report=report,
+        )  # fmt: skip
     began, rows = time.monotonic(), rows_of(weights)
     wanted = MOVES_A_ROW * rows.count if moves is None else moves
     deepest = ADDERS if rows.from_rows else -1
@@ -125,6 +132,39 @@ def build(
     return best
 
 
+def single_tables(weights: Integers) -> NDArray[np.bool_]:
+    """Which outputs of a matrix (inputs, outputs) a single LUT gives, as bits."""
+    return np.count_nonzero(weights, axis=0) <= LUT_INPUTS
+
+
+def _beside_tables(
+    weights: Integers, thresholds: Integers, single: NDArray[np.bool_], *, levels: int | None, seconds: float, seed: int,
+    moves: int | None, report: Callable[[float], None],
+) -> Layer:  # fmt: skip
+    """A layer some of whose bits are single tables: these, and a layer of the others."""
+    netlist = Netlist(len(weights))
+    rest: Layer | None = None
+    words: Iterator[tuple[int, ...]] = iter(())
+    if not single.all():
+        rest = build(weights[:, ~single], thresholds[~single], levels=levels, seconds=seconds, seed=seed, moves=moves, report=report)
+        words = iter(netlist.include(rest.netlist, range(2, 2 + len(weights))))
+    searched = netlist.counts().luts
+    for column, bound, one in zip(weights.T, thresholds.tolist(), single.tolist(), strict=True):
+        if not one:
+            netlist.outputs.append(next(words))
+            continue
+        inputs = np.flatnonzero(column)
+        sums = [sum(int(column[i]) * (v >> k & 1) for k, i in enumerate(inputs)) for v in range(1 << len(inputs))]
+        net = netlist.lut((inputs + 2).tolist(), sum((total >= bound) << v for v, total in enumerate(sums)))
+        netlist.outputs.append((net,))
+    ranges = np.stack([weights.clip(None, 0).sum(axis=0), weights.clip(0, None).sum(axis=0)], axis=1)
+    verified = check(netlist, weights, thresholds, seed)
+    estimate = 2 * (netlist.counts().luts - searched)  # of LUT cells and LUTs of the device
+    if rest is None:
+        return Layer(netlist, ranges, True, estimate, 0, False, verified)
+    return Layer(netlist, ranges, True, estimate + rest.estimate, rest.moves, rest.stopped, verified)
+
+
 def finished(weights: Integers, thresholds: Integers | None, rows: Rows, prices: Prices, found: Found, seed: int) -> Layer:
     """The netlist of a tree, checked against the matrix."""
     netlist = Writer(weights, thresholds, rows, prices, found).write()
@@ -145,7 +185,8 @@ def vectors_for(weights: Integers, seed: int) -> NDArray[np.uint8]:
 def check(netlist: Netlist, weights: Integers, thresholds: Integers | None, seed: int) -> int:
     """Compares the netlist with the matrix; returns the number of vectors."""
     vectors = vectors_for(weights, seed)
-    sums = vectors.astype(np.int64) @ weights
+    assert np.abs(weights).sum(axis=0).max(initial=0) < 1 << 53, "sums that a float64 does not hold"
+    sums = (vectors.astype(np.float64) @ weights).astype(np.int64)  # exact, and many times faster than a product of integers
     words = netlist.evaluate(vectors)
     low = weights.clip(None, 0).sum(axis=0)
     for row, word in enumerate(words):

@@ -6,7 +6,7 @@ A net is an integer: 0 and 1 are the constants, then come the inputs, then what 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -140,6 +140,25 @@ class Netlist:
         cell = Chain(cin, every, tuple(self.new() for _ in every))
         self.cells.append(cell)
         return cell.outs
+
+    def include(self, part: Netlist, inputs: Sequence[int]) -> list[tuple[int, ...]]:
+        """The words of another netlist, whose cells are copied, on these nets as its inputs."""
+        own = {ZERO: ZERO, ONE: ONE} | {2 + k: net for k, net in enumerate(inputs)}
+        for cell in part.cells:
+            made = (*cell.outs, *(() if isinstance(cell, Lut) else cell.sides))
+            own |= {net: self.new() for net in made}
+            outs = tuple(own[net] for net in cell.outs)
+            if isinstance(cell, Lut):
+                self.cells.append(Lut(tuple(own[net] for net in cell.inputs), cell.tables, outs))
+                continue
+            positions = tuple(
+                replace(
+                    p, inputs=tuple(own[net] for net in p.inputs), di=own[p.di], side=None if p.side is None else own[p.side]
+                )
+                for p in cell.positions
+            )  # fmt: skip
+            self.cells.append(replace(cell, cin=own[cell.cin], positions=positions, outs=outs))
+        return [tuple(own[net] for net in word) for word in part.outputs]
 
     def net_levels(self) -> NDArray[np.int64]:
         """LUTs on the longest path to each net; a carry chain is one level, that of its LUTs."""

@@ -22,10 +22,18 @@ class Stages:
 
     def registers(self, outputs: Sequence[int]) -> int:
         """Flip-flops between the stages and behind the last, where `outputs` are read."""
+        return sum(map(len, self.carried(outputs)))
+
+    def carried(self, outputs: Sequence[int]) -> list[list[int]]:
+        """The nets kept in registers behind stage 1, 2, ... depth - 1, each list in rising order; `outputs` are read by the last stage."""
         last: dict[int, int] = {}
         for net, stage in [*self.reads(), *((net, self.depth) for net in outputs)]:
             last[net] = max(last.get(net, 0), stage)
-        return sum(stage - self.birth[net] for net, stage in last.items() if net > ONE)
+        behind: list[list[int]] = [[] for _ in range(self.depth - 1)]
+        for net in sorted(last):
+            for stage in range(self.birth[net], last[net] if net > ONE else 0):
+                behind[stage - 1].append(net)
+        return behind
 
     def reads(self) -> Iterator[tuple[int, int]]:
         """(net, stage that reads it), of all cells."""

@@ -27,11 +27,9 @@ CELLS = (
   assign O5 = INIT[{1'b0, I4, I3, I2, I1, I0}];
 endmodule
 module CARRY4(output [3:0] CO, output [3:0] O, input CI, input CYINIT, input [3:0] DI, input [3:0] S);
-  assign O = S ^ {CO[2:0], CI | CYINIT};
-  assign CO[0] = S[0] ? CI | CYINIT : DI[0];
-  assign CO[1] = S[1] ? CO[0] : DI[1];
-  assign CO[2] = S[2] ? CO[1] : DI[2];
-  assign CO[3] = S[3] ? CO[2] : DI[3];
+  wire [4:0] sum = DI + (S ^ DI) + (CI | CYINIT);  // a position with S passes the carry, one without gives DI
+  assign O = sum[3:0];
+  assign CO = {sum[4], sum[3:1] ^ S[3:1]};
 endmodule
 """
 )

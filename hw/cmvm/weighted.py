@@ -8,13 +8,13 @@ weights are matrices of signed binary digits (the canonical ones: of two that fo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from arbonn.hw.cmvm.compare import reached
 from arbonn.hw.cmvm.layer import Layer, build, check
-from arbonn.hw.cmvm.netlist import ZERO, Lut, Netlist
+from arbonn.hw.cmvm.netlist import ZERO, Netlist
 from arbonn.hw.cmvm.sums import adding
 from arbonn.hw.datatypes import Integers, smallest
 
@@ -97,7 +97,7 @@ def weighted(
         return build(matrix, bounds, seconds=seconds, seed=seed, moves=moves * matrix.shape[1], report=report)
     part = build(parts.columns, seconds=seconds, seed=seed, moves=moves * parts.columns.shape[1], report=report)
     adder = Adder(Netlist(inputs * len(places)))
-    planes = [adder.copied(part.netlist, range(2 + j, 2 + inputs * len(places), len(places))) for j in range(len(places))]
+    planes = [adder.netlist.include(part.netlist, range(2 + j, 2 + inputs * len(places), len(places))) for j in range(len(places))]
     columns = []
     for c, (low, high) in enumerate(part.ranges.tolist()):
         terms = [power(Number(plane[c], low, high), place) for plane, place in zip(planes, places, strict=True)]
@@ -139,25 +139,6 @@ class Adder:
 
     def __init__(self, netlist: Netlist) -> None:
         self.netlist = netlist
-
-    def copied(self, part: Netlist, inputs: Sequence[int]) -> list[tuple[int, ...]]:
-        """The words of another netlist, on these nets as its inputs."""
-        own = {0: 0, 1: 1} | {2 + k: net for k, net in enumerate(inputs)}
-        for cell in part.cells:
-            made = (*cell.outs, *(() if isinstance(cell, Lut) else cell.sides))
-            own |= {net: self.netlist.new() for net in made}
-            outs = tuple(own[net] for net in cell.outs)
-            if isinstance(cell, Lut):
-                self.netlist.cells.append(Lut(tuple(own[net] for net in cell.inputs), cell.tables, outs))
-                continue
-            positions = tuple(
-                replace(
-                    p, inputs=tuple(own[net] for net in p.inputs), di=own[p.di], side=None if p.side is None else own[p.side]
-                )
-                for p in cell.positions
-            )  # fmt: skip
-            self.netlist.cells.append(replace(cell, cin=own[cell.cin], positions=positions, outs=outs))
-        return [tuple(own[net] for net in word) for word in part.outputs]
 
     def sum(self, a: Number, b: Number, place: int, sign: int) -> Number:
         """a + sign * b * 2^place: one chain, which begins where b does."""

@@ -146,46 +146,51 @@ class UnrolledMVAUComponent(UnitComponent):
         netlist = self.layer.netlist
         payload = self.port("i").payload
         self.kept: dict[tuple[int, int], Value] = {(net, 1): payload[net - 2] for net in range(2, 2 + netlist.inputs)}
-        for number, cell in enumerate(netlist.cells):
+        for cell in netlist.cells:
             for net in (*cell.outs, *(() if isinstance(cell, Lut) else cell.sides)):
                 self.kept[net, self.stages.birth[net]] = Signal(name=f"n{net}")
+        outputs = output_nets(netlist, self.layer.ranges, self.layer.one_bit)
+        self._registers(m, outputs, seq.move)
+        for number, cell in enumerate(netlist.cells):
             if isinstance(cell, Lut):
-                self._lut(m, number, cell, seq.move)
+                self._lut(m, number, cell)
             else:
-                self._chain(m, number, cell, seq.move)
-        outputs = [self._at(m, net, self.node.depth, seq.move) for net in output_nets(netlist, self.layer.ranges, self.layer.one_bit)]
-        results = self._codes(m, Cat(*outputs), len(outputs) // len(netlist.outputs))
+                self._chain(m, number, cell)
+        results = self._codes(m, Cat(*(self._at(net, self.node.depth) for net in outputs)), len(outputs) // len(netlist.outputs))
         with m.If(seq.move):
             m.d.sync += self.port("o").payload.eq(Cat(*results))
 
-    def _at(self, m: Module, net: int, stage: int, move: Value) -> Value:
-        """A net as stage `stage` sees it."""
-        if net <= ONE:
-            return Const(net, 1)
-        if (net, stage) not in self.kept:
-            before = self._at(m, net, stage - 1, move)
-            self.kept[net, stage] = later = Signal(name=f"n{net}_{stage}")
-            with m.If(move):
-                m.d.sync += later.eq(before)
-        return self.kept[net, stage]
+    def _registers(self, m: Module, outputs: list[int], move: Value) -> None:
+        """What later stages read, in one register for each stage: of thousands of single ones simulators compile for minutes."""
+        carried = self.stages.carried(outputs)
+        with m.If(move):
+            for stage, nets in enumerate(carried, 1):
+                if nets:
+                    register = Signal(len(nets), name=f"stage_{stage}")
+                    m.d.sync += register.eq(Cat(*(self.kept[net, stage] for net in nets)))
+                    self.kept |= {(net, stage + 1): register[k] for k, net in enumerate(nets)}
 
-    def _lut(self, m: Module, number: int, cell: Lut, move: Value) -> None:
+    def _at(self, net: int, stage: int) -> Value:
+        """A net as stage `stage` sees it."""
+        return Const(net, 1) if net <= ONE else self.kept[net, stage]
+
+    def _lut(self, m: Module, number: int, cell: Lut) -> None:
         stage = self.stages.birth[cell.outs[0]]
-        inputs = [self._at(m, net, stage, move) for net in cell.inputs]
+        inputs = [self._at(net, stage) for net in cell.inputs]
         outs = [self.kept[net, stage] for net in cell.outs]
         if self.node.primitives:
             m.submodules[f"l{number}"] = _primitive(inputs, cell.tables, outs)
         else:
             m.d.comb += [out.eq(_looked_up(table, inputs)) for table, out in zip(cell.tables, outs, strict=True)]
 
-    def _chain(self, m: Module, number: int, cell: Chain, move: Value) -> None:
+    def _chain(self, m: Module, number: int, cell: Chain) -> None:
         stage = self.stages.birth[cell.outs[0]]
         outs = [self.kept[net, stage] for net in cell.outs]
         s, d = Signal(len(outs), name=f"s{number}"), Signal(len(outs), name=f"d{number}")
         for k, p in enumerate(cell.positions):
-            inputs = [self._at(m, net, stage, move) for net in p.inputs]
+            inputs = [self._at(net, stage) for net in p.inputs]
             if p.second is None or p.side is not None:
-                m.d.comb += d[k].eq(self._at(m, p.di, stage, move))
+                m.d.comb += d[k].eq(self._at(p.di, stage))
             if p.through:
                 m.d.comb += s[k].eq(inputs[0] if inputs else p.table & 1)
             elif self.node.primitives:
@@ -196,7 +201,7 @@ class UnrolledMVAUComponent(UnitComponent):
                 m.d.comb += s[k].eq(_looked_up(p.table, inputs))
                 if p.second is not None:
                     m.d.comb += (d[k] if p.side is None else self.kept[p.side, stage]).eq(_looked_up(p.second, inputs))
-        carry = self._at(m, cell.cin, stage, move)
+        carry = self._at(cell.cin, stage)
         if not self.node.primitives:
             m.d.comb += Cat(*outs).eq(d + (s ^ d) + carry)
             return

@@ -13,6 +13,7 @@ from arbonn.flows.cmvm import MOST_MEMORY, MOST_WEIGHTS, PRIMITIVES, memory_esti
 from arbonn.flows.folding import Folding, apply_folding, entries, unbuffered
 from arbonn.flows.lowering.passes.base import Pass, swap
 from arbonn.flows.progress import Report, silent
+from arbonn.hw.cmvm.layer import single_tables
 from arbonn.hw.cmvm.weighted import parts_of
 from arbonn.hw.graph import DataflowGraph, Node, Ports
 from arbonn.hw.units.mvau import MVAU
@@ -69,7 +70,8 @@ class Unroll(Pass):
             )
         columns = parts_of(np.ascontiguousarray(unit.weights.T)).columns
         repeated = 1 if unit.thresholds is None or i.bits > 1 else unit.thresholds.shape[1]
-        inputs, outputs = columns.shape[0], columns.shape[1] * repeated
+        tabled = single_tables(columns) if unit.thresholds is not None and i.bits == 1 else np.zeros(columns.shape[1], dtype=bool)
+        inputs, outputs = columns.shape[0], int((~tabled).sum()) * repeated
         memory = memory_estimate(inputs, outputs, None)
         connections = int(np.count_nonzero(columns)) * i.bits
         if memory > MOST_MEMORY or inputs * outputs > MOST_WEIGHTS:
