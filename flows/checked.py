@@ -9,7 +9,7 @@ from pathlib import Path
 from arbonn.errors import ToolError
 from arbonn.flows.frames import Frames
 from arbonn.flows.options import CheckOptions
-from arbonn.flows.progress import Report
+from arbonn.flows.progress import MORE, Report
 from arbonn.flows.results import CheckResult, SimulatorResult
 from arbonn.hw.graph import DataflowGraph
 from arbonn.sim import check as simulation
@@ -31,7 +31,7 @@ def run_check(graph: DataflowGraph, frames: Frames, options: CheckOptions, folde
             simulators(graph, len(frames.codes), options), options.stalls, options.patterns, options.seed,
             engine="native" if options.engine == "native" else "cocotb",
         ),
-        lambda done, text: report("check", done),
+        lambda done, text: report(f"check{MORE}{text}", done),
     )  # fmt: skip
     report("check", 1.0)
     first = outcome.first_difference

@@ -19,6 +19,7 @@ from arbonn.files import sha256, write_text
 from arbonn.flows import families
 from arbonn.flows.doctor import simulator_version, version_of
 from arbonn.flows.options import BuildOptions, CheckOptions, Common, InferOptions, LowerOptions
+from arbonn.flows.progress import MORE
 from arbonn.flows.recipe import Recipe, load_recipe
 from arbonn.flows.results import (
     IMAGES,
@@ -78,8 +79,12 @@ def train(recipe: Recipe | Path, common: Common = Common()) -> TrainResult:
         from arbonn.model.train import Progress
         from arbonn.model.train import train as train_network
 
+        best = 0.0
+
         def on_progress(at: Progress) -> None:
-            common.report("train", at.epoch / at.epochs)
+            nonlocal best
+            best = max(best, at.val_accuracy)
+            common.report(f"train{MORE}epoch {at.epoch} of {at.epochs}, best {best:.4f} on validation images", at.epoch / at.epochs)
             if common.epoch is not None:
                 common.epoch(at.epoch, at.epochs, at.val_accuracy)
 

@@ -21,7 +21,7 @@ from arbonn.flows.explore.samplers import Sampler
 from arbonn.flows.explore.space import Point, Space, load_space
 from arbonn.flows.explore.storage import Signs, owned, usable
 from arbonn.flows.explore.study import LISTED, Study, key_of, open_study
-from arbonn.flows.progress import Report, silent
+from arbonn.flows.progress import MORE, Report, silent
 from arbonn.flows.store import Store
 
 WAIT = 0.5  # seconds between looks at what other owners told
@@ -183,7 +183,12 @@ class Search:
         self.stored += found.cached
 
     def _progress(self, trials: int) -> None:
-        self.report("explore", len(self.study.known) / max(trials, 1))
+        designs = [found.metrics for found in self.study.known.values() if not found.refused]
+        more = f"{len(self.study.known)} of {trials} points"
+        for name, way in self.space.file.objectives.items():
+            if values := [metrics[name] for metrics in designs if name in metrics]:
+                more += f", best {name} {(max if way == 'max' else min)(values):.4g}"
+        self.report(f"explore{MORE}{more}", len(self.study.known) / max(trials, 1))
 
 
 def found_points(folder: Path) -> ExploreResult:
