@@ -4,13 +4,14 @@ VENV := .venv/bin
 JOBS ?= 2
 MINUTES ?= 10
 
-.PHONY: help setup demo test test-all bench claims zoo lut-table soak docs lint clean
+.PHONY: help setup demo test test-all bench bench-hw claims zoo lut-table soak docs lint clean
 
 help:
 	@echo "make demo       digits, from training to a checked bitstream (arbonn run recipes/digits.toml)"
 	@echo "make test       the tests, without those marked slow"
 	@echo "make test-all   all tests"
 	@echo "make bench      how fast, side by side with others, in one run; ARBONN_DATA names the folder of model and images"
+	@echo "make bench-hw   how small and how fast the hardware is, beside others; an hour; ONLY=popcount,ice40 for some of it"
 	@echo "make claims     published claims on small networks, seed by seed; writes docs/claims.md; goes on where it was stopped"
 	@echo "make zoo        trains the networks of zoo/ again, and writes their files and figures"
 	@echo "make lut-table  measures sums of binary products on every family again; writes hw/lut_table.py"
@@ -35,6 +36,9 @@ test-all: setup
 
 bench: setup
 	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(VENV)/python -m arbonn.flows.bench
+
+bench-hw: setup
+	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(VENV)/python -m arbonn.flows.bench_hw $(if $(ONLY),--only $(ONLY))
 
 claims: setup
 	OMP_NUM_THREADS=1 $(VENV)/arbonn compare recipes/claims/*.toml --jobs $(JOBS) --table docs/claims.md

@@ -14,6 +14,7 @@ from arbonn.flows.bench import cnv
 from arbonn.flows.bench.methods import cnv_methods
 from arbonn.flows.bench.qonnx import executed
 from arbonn.flows.bench.rows import Row, fastest
+from arbonn.flows.bench.table import Group
 from arbonn.flows.fold import Room, fold
 from arbonn.flows.lowering.lower import LowerOptions, lower
 from arbonn.hw.accelerator import Accelerator
@@ -83,9 +84,6 @@ def rtl(model: Path, images: Integers, folder: Path) -> Iterator[Row]:
     ratio = float(np.median([slow / quick for quick, slow in rates]))
     yield Row("RTL of TFC, native loop", native, "cycles/s")
     yield Row("RTL of TFC, cocotb in bulk", cocotb, "cycles/s", ratio, "native loop", 0.4)
-
-
-Group = Callable[[Path | None, Path], Iterable[Row]]  # from the folder of data, if any, and a folder for files
 
 
 def _of_tfc(group: Callable[[Path, Integers, Path], Iterable[Row]]) -> Group:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from arbonn.flows.bench.__main__ import main, names_of
 from arbonn.flows.bench.measures import GROUPS
 from arbonn.flows.bench.rows import Row, timed
+from arbonn.flows.bench.table import measure, names_of
 
 
 def test_a_goal_is_of_the_ratio_where_there_is_one_else_of_what_was_seen() -> None:
@@ -44,14 +44,15 @@ def test_only_what_is_asked_for_is_measured_and_what_lacks_its_data_says_so(
     monkeypatch.delenv("ARBONN_DATA", raising=False)
     monkeypatch.setitem(GROUPS, "engine", lambda data, folder: [Row("rate", 5.0, "images/s", goal=4)])
     file = tmp_path / "new" / "bench.json"
-    main(file, names_of("engine,rtl"))
+    measure(file, names_of("engine,rtl", GROUPS), GROUPS, ("numpy",))
     found = json.loads(file.read_text())
-    assert set(found) == {"schema", "date", "versions", "load", "engine", "rtl"}
+    assert set(found) == {"schema", "date", "versions", "load", "seconds", "engine", "rtl"}
     (row,) = found["engine"]
     assert (row["what"], row["seen"], row["goal"], row["reached"]) == ("rate", 5.0, 4, True)
     assert found["rtl"].startswith("ToolError: ARBONN_DATA: not set\n")
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == found["date"]
     assert "numpy " in printed[1]
+    assert set(found["seconds"]) == {"engine", "rtl"}
     with pytest.raises(argparse.ArgumentTypeError, match=r"no measurement 'cvn'; allowed: engine, methods, cnv, reference, rtl"):
-        names_of("engine,cvn")
+        names_of("engine,cvn", GROUPS)

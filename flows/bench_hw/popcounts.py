@@ -1,0 +1,54 @@
+"""Counts of ones, and of the ones that two words share, for 7-series."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from amaranth.hdl import Module, Signal, Value
+
+from arbonn.flows.bench.rows import Row
+from arbonn.flows.cell_counts import CellCounts, synthesized
+from arbonn.hw.cmvm.layer import build
+from arbonn.hw.cmvm.verilog import to_verilog
+from arbonn.hw.datatypes import datatype
+from arbonn.hw.popcount import popcount
+from arbonn.hw.units.mvau import products
+from arbonn.hw.verilog import ports_to_verilog
+
+# Goals by width: LUT cells and phys of a count with primitives, LUT cells of a behavioural one.
+GOALS = {64: (42, 50, 60), 256: (175, 205, 260), 1024: (720, 840, 1050)}
+OPERATIONS = {64: 1.3, 256: 1.3, 512: 1.3}  # LUTs of an XNOR and its part of the count, weights at run time
+PUBLISHED = {"FINN": 2.5, "BISMO's second paper": 1.07}  # the same as their papers say; not measured here
+
+
+def with_primitives(width: int) -> CellCounts:
+    """The count as LUT6 and CARRY4 cells: a layer of one output whose weights are all 1, checked as every layer is."""
+    layer = build(np.ones((width, 1), dtype=np.int64))
+    return synthesized(to_verilog(layer.netlist, layer.ranges, layer.one_bit, "count", primitives=True), "count", "xc7")
+
+
+def behavioural(value: Value, **ports: Signal) -> CellCounts:
+    """Synthesis of an expression of `ports`."""
+    m, y = Module(), Signal(value.shape(), name="y")
+    m.d.comb += y.eq(value)
+    return synthesized(ports_to_verilog(m, "count", {**ports, "y": y}), "count", "xc7")
+
+
+def rows() -> Iterator[Row]:
+    """LUT cells and phys of each."""
+    for width, (luts, phys, plain) in GOALS.items():
+        cells = with_primitives(width)
+        yield Row(f"count of {width} bits, primitives", cells.luts, "LUT", goal=luts, less=True)
+        yield Row(f"count of {width} bits, primitives", cells.phys, "phys", goal=phys, less=True)
+        b = Signal(width, name="b")
+        cells = behavioural(popcount(list(b)), b=b)
+        yield Row(f"count of {width} bits, behavioural", cells.luts, "LUT", goal=plain, less=True)
+        yield Row(f"count of {width} bits, behavioural", cells.phys, "phys")
+    for width, most in OPERATIONS.items():
+        x, w = Signal(width, name="x"), Signal(width, name="w")
+        sums = products(list(zip(x, w, strict=True)), datatype("BIPOLAR"), datatype("BIPOLAR"), "popcount")
+        cells = behavioural(sums, x=x, w=w)
+        yield Row(f"XNOR-popcount of {width}, behavioural", cells.luts / width, "LUT/operation", goal=most, less=True)
+    for who, published in PUBLISHED.items():
+        yield Row(f"XNOR-popcount, published: {who}", published, "LUT/operation")
