@@ -9,6 +9,7 @@ from typing import NamedTuple
 from arbonn.errors import FitError
 from arbonn.flows.buffers import busy, busy_cycles, size_buffers
 from arbonn.flows.folding import Folding, apply_folding, entries, folding_of, port_lanes, unbuffered
+from arbonn.flows.memories import with_blocks, without_blocks
 from arbonn.hw.graph import Cost, DataflowGraph, Node, Ports, Stream
 from arbonn.hw.units.dwc import DWC
 
@@ -75,7 +76,7 @@ def fold(graph: DataflowGraph, room: Room, max_interval: int) -> Fold:
     all foldings of the units so far, the cheapest is kept for each choice of lanes on the streams that still wait for their taker. Exact
     while these are at most `KEPT`. Raises FitError that says by how much nothing fits, or which unit cannot be as fast as asked.
     """
-    plain = unbuffered(graph)
+    plain = without_blocks(unbuffered(graph))
     best: dict[Lanes, tuple[float, _Step | None]] = {(): (0.0, None)}
     for node in along(plain):
         given = plain.ports(node)
@@ -106,7 +107,7 @@ def fold(graph: DataflowGraph, room: Room, max_interval: int) -> Fold:
                     following[after] = joined, _Step(node.id, entry, step)
         best = dict(sorted(following.items(), key=lambda item: item[1][0])[:KEPT])
     chosen = _folding(min(best.values(), key=lambda item: item[0])[1])
-    found = measure(size_buffers(plain, chosen), room.target)
+    found = measure(with_blocks(size_buffers(plain, chosen), room.target, room.luts, room.brams), room.target)
     if not room.holds(found.cost):
         raise FitError(
             "folding",

@@ -11,6 +11,7 @@ from arbonn.flows.fold import Fold, Room, fold, measure
 from arbonn.flows.folding import apply_folding, folding_of, read_folding, unbuffered
 from arbonn.flows.lowering.passes import run_passes
 from arbonn.flows.lowering.passes.unroll import Unroll
+from arbonn.flows.memories import with_blocks, without_blocks
 from arbonn.flows.options import LowerOptions
 from arbonn.flows.progress import Report, silent
 from arbonn.hw.accelerator import version_code
@@ -47,7 +48,8 @@ def fold_for(graph: DataflowGraph, target: Target) -> Fold:
     if len(asked) > 1:
         raise InputError("--target-fps", found="a rate and a folding file", allowed="one of the two", fix="leave one out")
     if target.folding is not None:
-        found = measure(size_buffers(graph, read_folding(target.folding)), target.room().target)
+        room, folded = target.room(), size_buffers(without_blocks(graph), read_folding(target.folding))
+        found = measure(with_blocks(folded, room.target, room.luts, room.brams), room.target)
         if target.max_luts is not None and found.cost.luts > target.max_luts:
             raise FitError(
                 str(target.folding), found=f"about {found.cost.luts:.0f} LUTs", allowed=f"{target.max_luts} LUTs (--max-luts)",

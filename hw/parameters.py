@@ -3,7 +3,7 @@
 A unit with parameters says once how they lie in memory, `tables` and `words`: the RTL takes its contents and its write ports from there,
 the memory map its addresses, the host the words it writes, `cost` the sizes.
 
-constant   a ROM, of which the tool makes block RAM, LUTs or wires.
+constant   a ROM, of which the tool makes block RAM, LUTs or wires; block RAM for certain if the table is one of the unit's `blocks`.
 runtime    a memory with a write port beside the ROM's read port: the same contents from power-on, the same cycles. A word written in cycle
            t is what is read from cycle t + 1 on; a read in cycle t itself still gives the old one. A table of one word is seen at
            once, also by what is under way. A reset leaves what was written. Load between frames: a frame that is under way computes
@@ -24,7 +24,7 @@ from amaranth.lib.memory import Memory, WritePort
 from amaranth.lib.wiring import Out
 
 from arbonn.hw.graph import UNSAVED_DEFAULT, DataflowGraph, Node, Ports, Stream
-from arbonn.hw.rom import MemoryCost, memory_cost, rom
+from arbonn.hw.rom import BLOCK_RAM, MemoryCost, block_cost, memory_cost, rom
 from arbonn.hw.unit_component import UnitComponent
 
 CONSTANT, RUNTIME = "constant", "runtime"
@@ -44,9 +44,13 @@ class Table(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Parametric(Node):
-    """A unit that computes with parameters. `parameters`: "constant", or "runtime" for memories that can be written."""
+    """A unit that computes with parameters. `parameters`: "constant", or "runtime" for memories that can be written.
+
+    blocks  names of tables that have to be in block RAM; what is not named lies where the tool finds best. They change no value, no cycle.
+    """
 
     parameters: str = field(default=CONSTANT, kw_only=True, metadata=UNSAVED_DEFAULT)
+    blocks: tuple[str, ...] = field(default=(), kw_only=True, metadata=UNSAVED_DEFAULT)
 
     @property
     def writable(self) -> bool:
@@ -67,7 +71,10 @@ class Parametric(Node):
 
     def tables_cost(self, ports: Ports, target: str) -> list[MemoryCost]:
         """Cost of each of `tables`."""
-        return [memory_cost(*table, target, writable=self.writable) for table in self.tables(ports).values()]
+        return [
+            block_cost(*table, target) if name in self.blocks and not self.writable else memory_cost(*table, target, writable=self.writable)
+            for name, table in self.tables(ports).items()
+        ]
 
 
 def load_signature(node: Parametric, ports: Ports) -> wiring.Signature:
@@ -93,10 +100,12 @@ class ParametricComponent(UnitComponent):
         depth, width = self.node.tables(self.streams)[name]
         words = self.contents[name]
         if not self.node.writable:
-            return rom(m, name, words, width, address, enable)
+            return rom(m, name, words, width, address, enable, block=name in self.node.blocks)
         load: Any = getattr(self.load, name)
         # A memory for one word too: a register that no reset clears is X in Icarus, whose processes do not run at time 0.
-        m.submodules[name] = memory = Memory(shape=unsigned(width), depth=depth, init=words)
+        m.submodules[name] = memory = Memory(
+            shape=unsigned(width), depth=depth, init=words, attrs=BLOCK_RAM if name in self.node.blocks else {}
+        )  # fmt: skip
         write = memory.write_port()
         m.d.comb += [write.en.eq(load.en), write.addr.eq(load.addr), write.data.eq(load.data)]
         if depth == 1:

@@ -9,12 +9,17 @@ from amaranth.lib.memory import Memory
 
 from arbonn.hw.datatypes import Integers
 
+BLOCK_RAM = {"ram_style": "block"}  # the attribute of a memory that has to be block RAM; yosys, Vivado and Gowin's tools know it
 
-def rom(m: Module, name: str, words: list[int], width: int, address: Value, enable: Value) -> Value:
-    """The word at `address` one clock later, when `enable` was high; else the last one again. A single word is a constant."""
+
+def rom(m: Module, name: str, words: list[int], width: int, address: Value, enable: Value, *, block: bool = False) -> Value:
+    """The word at `address` one clock later, when `enable` was high; else the last one again. A single word is a constant.
+
+    block  it has to be block RAM; else it is what the tool finds best.
+    """
     if len(set(words)) == 1:
         return Const(words[0], width)
-    memory = Memory(shape=unsigned(width), depth=len(words), init=words)
+    memory = Memory(shape=unsigned(width), depth=len(words), init=words, attrs=BLOCK_RAM if block else {})
     m.submodules[name] = memory
     port = memory.read_port()
     m.d.comb += [port.addr.eq(address), port.en.eq(enable)]
@@ -52,7 +57,24 @@ def memory_cost(words: int, width: int, target: str, *, writable: bool = False) 
         return MemoryCost(bits, brams, 0 if keeps else width + address / 2, 0 if keeps else 2 * width + address + 2)
     if words <= 1 or bits < SMALLEST_BLOCK[target]:
         return MemoryCost(0 if words <= 1 else bits, 0, 0 if words <= 1 else bits / 8)  # a LUT4 holds 16 bits; about half are lost
-    return MemoryCost(bits, min(-(-words // depth) * -(-width // wide) for depth, wide in BLOCK_SHAPES[target]), 0)
+    return block_cost(words, width, target)
+
+
+def block_cost(words: int, width: int, target: str) -> MemoryCost:
+    """Cost of a constant table in block RAM: the fewest blocks of the target's aspect ratios that hold it."""
+    return MemoryCost(words * width, min(-(-words // depth) * -(-width // wide) for depth, wide in BLOCK_SHAPES[target]), 0)
+
+
+def logic_cost(words: int, width: int, target: str) -> float:
+    """LUTs of a constant table without block RAM, inside a unit: one a bit of a word where a LUT holds all words.
+
+    Deeper ones are measured: MVAUs' weights with yosys 0.70, which shares badly what it makes of them (alone, a table takes a quarter).
+    """
+    deep, bits_a_lut = ROM_LUT[target]
+    return width if words <= deep else words * width / bits_a_lut
+
+
+ROM_LUT = {"ice40": (16, 8), "ecp5": (16, 8), "gowin": (16, 8), "xc7": (64, 13)}
 
 
 def _small_writable(words: int, width: int, target: str) -> MemoryCost:

@@ -213,10 +213,10 @@ def test_a_folding_file_is_finns_shape(tmp_path: Path) -> None:
 
 def test_a_network_that_does_not_fit_says_by_how_much_and_what_would() -> None:
     with pytest.raises(FitError) as caught:
-        fold(NETWORK, Room("ice40", luts=380, ffs=5280, brams=30), 6)
+        fold(NETWORK, Room("ice40", luts=340, ffs=5280, brams=30), 6)
     message = str(caught.value)
     assert message.startswith("FitError: folding: the cheapest folding of 6 cycles a frame needs about ")
-    assert "  allowed  380 LUTs, 5280 flip-flops, 30 block RAMs\n" in message
+    assert "  allowed  340 LUTs, 5280 flip-flops, 30 block RAMs\n" in message
     assert " cycles a frame fit (about " in message
     assert caught.value.exit_code == 1
     with pytest.raises(FitError, match="no folding of this network fits: take a larger board or a smaller network"):
