@@ -60,12 +60,10 @@ def names_of(text: str, groups: Mapping[str, Group]) -> list[str]:
 
 
 def command(prog: str, description: str, groups: Mapping[str, Group], tools: Sequence[str]) -> None:
-    """The bench as a command: `[FILE] [--only NAMES]`, on one processor."""
+    """The bench as a command: `[FILE] [--only NAMES]`."""
     parser = argparse.ArgumentParser(prog=prog, description=description)
     parser.add_argument("file", type=Path, nargs="?", default=Path("build") / f"{prog}.json")
     only = partial(names_of, groups=groups)
     parser.add_argument("--only", type=only, default=list(groups), metavar="NAMES", help=f"with commas, of {', '.join(groups)}")
     options = parser.parse_args()
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     measure(options.file, options.only, groups, tools)
