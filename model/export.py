@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from arbonn.files import replacing
 from arbonn.model.layers import BinaryConv2d, BinaryLayer, binary_layers
-from arbonn.model.methods.binarizers import TwoValues
+from arbonn.model.methods.binarizers import LargestSigns, TwoValues
 from arbonn.model.recipe import TrainRecipe
 from arbonn.model.surrogates import sign
 
@@ -27,7 +27,7 @@ with warnings.catch_warnings():
     # see layers.py: Brevitas warns about its own parts at import
     warnings.simplefilter("ignore")
     from brevitas.export import export_qonnx
-    from brevitas.export.onnx.qonnx.function import BrevitasBinaryQuantOp
+    from brevitas.export.onnx.qonnx.function import BrevitasBinaryQuantOp, BrevitasQuantOp
 
 INPUT, OUTPUT = "x", "logits"
 INPUT_KEY, PROVENANCE_KEY = "arbonn.input", "arbonn.provenance"
@@ -51,6 +51,9 @@ def _write(network: nn.Module, path: Path, name: str, contract: str, frame: tupl
     for place, layer in binary_layers(frozen).items():
         if isinstance(layer.binarizer, TwoValues):
             frozen.set_submodule(place, _TwoValued(layer))
+            continue
+        if isinstance(layer.binarizer, LargestSigns):
+            frozen.set_submodule(place, _Ternary(layer))
             continue
         weight = layer.effective_weight()
         # The exporter writes BipolarQuant(weight, scale). A method's bits need not be the signs of its latent weights, so what is
@@ -101,6 +104,24 @@ class _FixedScale(nn.Module):
 
     def forward(self, w: Tensor) -> Tensor:
         return self.scale * sign(w)
+
+
+class _Ternary(nn.Module):
+    """A layer of weights -1, 0 and 1 times one scale, written as a narrow Quant of 2 bits."""
+
+    def __init__(self, layer: BinaryLayer) -> None:
+        super().__init__()
+        one = [1] * layer.weight.dim()
+        self.register_buffer("weight", layer.effective_weight())
+        self.register_buffer("scale", torch.full(one, layer.binarizer.scale))
+        self.register_buffer("zero_point", torch.zeros(one))
+        self.register_buffer("bit_width", torch.tensor(2.0))
+        self.window: Any = (layer.stride, layer.padding) if isinstance(layer, BinaryConv2d) else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        quantized = (self.weight, self.scale, self.zero_point, self.bit_width, True, True, "ROUND")
+        weight = BrevitasQuantOp.torchscript.apply(*quantized)
+        return nn.functional.linear(x, weight) if self.window is None else nn.functional.conv2d(x, weight, None, *self.window)
 
 
 class _TwoValued(nn.Module):

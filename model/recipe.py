@@ -73,6 +73,9 @@ class NetworkConfig(Settings):
     first_last: Literal["binary", "int8", "real"] = Field("binary", description="weights of the first and the last layer")
     block: Literal["bn", "nf"] = Field("bn", description="bn: BatchNorm before each sign; nf: no norm, a learnt activation")
     stream_bits: int = Field(4, ge=2, le=8, description="bits of a resnet's integers between its blocks")
+    input_thresholds: Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(strict=False, min_length=1)] | None = Field(
+        None, description="of a bit-mlp: each input as one bit for each of these; by default 0.5 alone"
+    )
     shortcut: Literal["concat", "conv"] = Field("concat", description="how a resnet's stream widens: twice the same, or by a 1x1 layer")
 
 

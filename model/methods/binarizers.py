@@ -1,7 +1,8 @@
-"""From latent to effective weights: W = |alpha_c| * sign(w_c) with a learnable scale, and W = scale * b + shift of two values."""
+"""From latent to effective weights: |alpha_c| * sign(w_c) with a learnable scale, scale * b + shift of two values, few signs and zeros."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Literal
 
@@ -115,6 +116,39 @@ class TwoValues(nn.Module):
         rows = w.flatten(1)
         place = rows.argsort(dim=1, descending=True, stable=True).argsort(dim=1, stable=True)
         return ones & (place < self.fan_in).view_as(w)
+
+
+class LargestSigns(nn.Module):
+    """w -> alpha * sign(w) at the `fan_in` largest |w| of each filter, 0 elsewhere; alpha = 2^-round(log2(fan_in) / 2)."""
+
+    def __init__(self, fan_in: int) -> None:
+        super().__init__()
+        self.fan_in = fan_in
+        self.scale = 2.0 ** -round(math.log2(fan_in) / 2)
+
+    def forward(self, w: Tensor) -> Tensor:
+        return Largest.apply(w, self.fan_in, self.scale)
+
+    @torch.no_grad()
+    def bits(self, w: Tensor) -> Tensor:
+        """Where W is not 0, bool like w."""
+        return self(w) != 0
+
+
+class Largest(torch.autograd.Function):
+    """Forward as `LargestSigns`; backward the identity on |w| <= 1, else 0."""
+
+    @staticmethod
+    def forward(ctx, w: Tensor, fan_in: int, scale: float) -> Tensor:
+        ctx.save_for_backward(w)
+        rows = w.flatten(1)
+        chosen = rows.abs().topk(fan_in, dim=1, sorted=False).indices
+        return torch.zeros_like(rows).scatter_(1, chosen, sign(rows.gather(1, chosen)) * scale).view_as(w)
+
+    @staticmethod
+    def backward(ctx, g: Tensor) -> tuple[Tensor, None, None]:
+        (w,) = ctx.saved_tensors
+        return g * (w.abs() <= 1), None, None
 
 
 def quantile_shift(w: Tensor, share: float) -> Tensor:

@@ -26,7 +26,7 @@ def build(config: NetworkConfig, image: tuple[int, int, int], classes: int, meth
     """
     builder = NETWORKS.get(config.name, "network.name")
     heeded = getattr(builder, "options", ("sizes",))
-    for option in {"sizes", "channels", "stream_bits", "shortcut"} - set(heeded):
+    for option in {"sizes", "channels", "stream_bits", "shortcut", "input_thresholds"} - set(heeded):
         if getattr(config, option) != NetworkConfig.model_fields[option].default:
             raise RecipeError(f"network.{option}", found=f"`{config.name}` has none", allowed=", ".join(heeded), fix=f"leave {option} out")
     network = builder(config, image if takes_images(config) else prod(image), classes, method)

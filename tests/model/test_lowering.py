@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from numpy.testing import assert_array_equal
 
 from arbonn.flows.lowering.lower import LowerOptions, lower
 from arbonn.hw.units.mvau import MVAU
@@ -18,6 +19,7 @@ from arbonn.model.train import build, train
 VARIANTS = {
     "sbnn": {"init": "quantile", "ec": 0.4, "values": "means", "shift_bits": 2},
     "biper": {"stage_one": 0.5, "tau_reg": 0.04, "normalise": True},
+    "topk": {"fan_in": [6, 5, 8]},
 }
 WRAPPED = {
     "lcr(sam(irnet))": {"name": "lcr", "teacher_epochs": 1, "base": {"name": "sam", "base": {"name": "irnet"}}},
@@ -63,6 +65,9 @@ def test_a_killed_run_goes_on_and_its_export_lowers(recipe, tmp_path, monkeypatc
     network.load_state_dict(torch.load(whole.checkpoint, weights_only=True)["run"]["best"]["model"])
     units = [node for node in lowered.graph.nodes if isinstance(node, MVAU)]
     for unit, layer in zip(units, binary_layers(network).values(), strict=True):
+        if name == "topk":
+            assert_array_equal(unit.weights != 0, layer.bits().numpy())
+            continue
         low, high = np.unique(unit.weights)[[0, -1]]
         # A falling layer is negated; apart from that the unit's larger value stands where the bit is 1 (the smaller, if scale < 0).
         bits = layer.bits().numpy()

@@ -24,6 +24,7 @@ from arbonn.model.train import build
 from arbonn.sim import fast
 
 SMALL = {
+    "bit-mlp": {"sizes": [20, 16], "input_thresholds": [0.25, 0.5]},
     "mlp": {"sizes": [24, 16]},
     "tfc": {},
     "sfc": {"sizes": [20, 12]},

@@ -16,7 +16,7 @@ NEVER = {(entry.outer, entry.inner) for entry in REFUSED if entry.when.__code__.
 
 
 def test_every_method_is_in_the_registry_and_says_what_it_is():
-    assert BINARIZERS == ["abnn", "arbonn", "biper", "irnet", "rbonn", "rebnn", "reste", "sbnn", "ste", "ste-xnor"]
+    assert BINARIZERS == ["abnn", "arbonn", "biper", "irnet", "rbonn", "rebnn", "reste", "sbnn", "ste", "ste-xnor", "topk"]
     assert WRAPPERS == ["coral", "groupdro", "kd", "lcr", "mixstyle", "sam", "swa", "two-step"]
     for name in METHODS.names():
         kind = METHODS.get(name, "")
