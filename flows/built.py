@@ -8,7 +8,7 @@ from pathlib import Path
 from arbonn.errors import FitError
 from arbonn.files import sha256
 from arbonn.flows import netlist, synth
-from arbonn.flows.fold import total_cost
+from arbonn.flows.fold import rate, total_cost
 from arbonn.flows.progress import Report
 from arbonn.flows.results import BuildResult, NetlistResult
 from arbonn.flows.target import Target, fastest, link_fps
@@ -80,5 +80,5 @@ def smaller(graph: DataflowGraph, board: Board) -> str:
         found = fastest(graph, room)
     except FitError:
         return "no folding of this network fits: take a larger board or a smaller network"
-    rate = board.clock_mhz * 1e6 / found.interval
-    return f"lower it again with --target-fps {rate:.0f}: about {found.cost.luts:.0f} LUTs in place of {now.luts:.0f} (estimated)"
+    frames = rate(found.interval, board.clock_mhz)
+    return f"lower it again with --target-fps {frames}: about {found.cost.luts:.0f} LUTs in place of {now.luts:.0f} (estimated)"

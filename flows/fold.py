@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from math import floor, log10
 from typing import NamedTuple
 
 from arbonn.errors import FitError
@@ -69,12 +70,13 @@ def measure(graph: DataflowGraph, target: str) -> Fold:
     return Fold(graph, folding_of(graph), total_cost(graph, target), busy[slowest], slowest)
 
 
-def fold(graph: DataflowGraph, room: Room, max_interval: int) -> Fold:
+def fold(graph: DataflowGraph, room: Room, max_interval: int, clock_mhz: float | None = None) -> Fold:
     """The cheapest folding (least share of the device) with an interval of at most `max_interval` cycles that fits `room`.
 
     Exhaustive for each unit, then a shortest path over the units in order, since the width converter between two units depends on both: of
     all foldings of the units so far, the cheapest is kept for each choice of lanes on the streams that still wait for their taker. Exact
-    while these are at most `KEPT`. Raises FitError that says by how much nothing fits, or which unit cannot be as fast as asked.
+    while these are at most `KEPT`. Raises FitError that says by how much nothing fits, or which unit cannot be as fast as asked; with
+    the clock it tells a rate that fits.
     """
     plain = without_blocks(unbuffered(graph))
     best: dict[Lanes, tuple[float, _Step | None]] = {(): (0.0, None)}
@@ -111,18 +113,31 @@ def fold(graph: DataflowGraph, room: Room, max_interval: int) -> Fold:
     if not room.holds(found.cost):
         raise FitError(
             "folding",
-            found=f"the cheapest folding of {max_interval} cycles a frame needs about {_need(found.cost)}",
+            found=f"the cheapest folding of {max_interval} cycles a frame needs about {_need(found.cost, room)}",
             allowed=f"{room.luts} LUTs, {room.ffs} flip-flops, {room.brams} block RAMs",
-            fix=_advice(plain, room, max_interval),
+            fix=_advice(plain, room, max_interval, clock_mhz),
         )
     return found
 
 
-def _need(cost: Cost) -> str:
-    return f"{cost.luts:.0f} LUTs, {cost.ffs} flip-flops, {cost.brams} block RAMs"
+def _need(cost: Cost, room: Room | None = None) -> str:
+    """A cost in words; with a room, how much of each is too many."""
+    words = []
+    for kind, what in (("luts", "LUTs"), ("ffs", "flip-flops"), ("brams", "block RAMs")):
+        count = round(getattr(cost, kind))
+        over = 0 if room is None else count - getattr(room, kind)
+        words.append(f"{count} {what}" + (f" ({over} too many)" if over > 0 else ""))
+    return ", ".join(words)
 
 
-def _advice(graph: DataflowGraph, room: Room, interval: int) -> str:
+def rate(interval: int, clock_mhz: float) -> str:
+    """The frames a second of an interval, as `--target-fps` takes them: four digits, rounded down, so that the interval still suffices."""
+    frames = clock_mhz * 1e6 / interval
+    step = 10.0 ** (floor(log10(frames)) - 3)
+    return f"{floor(frames / step) * step:.10g}"
+
+
+def _advice(graph: DataflowGraph, room: Room, interval: int, clock_mhz: float | None) -> str:
     """Which slower folding would fit, if any."""
     slowest = max(busy_cycles(apply_folding(graph, {})).values())
     while interval < slowest:
@@ -131,7 +146,8 @@ def _advice(graph: DataflowGraph, room: Room, interval: int) -> str:
             found = fold(graph, room, interval)
         except FitError:
             continue
-        return f"{found.interval} cycles a frame fit (about {_need(found.cost)}): ask for that rate, or take a larger board"
+        ask = "ask for that rate" if clock_mhz is None else f"lower it with --target-fps {rate(found.interval, clock_mhz)}"
+        return f"{found.interval} cycles a frame fit (about {_need(found.cost)}): {ask}, or take a larger board"
     return "no folding of this network fits: take a larger board or a smaller network"
 
 

@@ -62,7 +62,8 @@ def fold_for(graph: DataflowGraph, target: Target) -> Fold:
     if rate is None:
         assert isinstance(target.board, Board)
         rate = link_fps(graph, target.board)  # a faster core would only wait for the line
-    return fold(graph, target.room(), int((target.clock_mhz or target.board.clock_mhz) * 1e6 / rate))
+    clock_mhz = target.clock_mhz or target.board.clock_mhz
+    return fold(graph, target.room(), int(clock_mhz * 1e6 / rate), clock_mhz)
 
 
 def unrolled_for(graph: DataflowGraph, options: LowerOptions, report: Report = silent) -> Fold:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from itertools import product
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from numpy.testing import assert_array_equal
 
 from arbonn.errors import FitError, FoldingError
 from arbonn.flows.buffers import busy_cycles, interval, size_buffers
-from arbonn.flows.fold import Room, fold, total_cost
+from arbonn.flows.fold import Room, fold, rate, total_cost
 from arbonn.flows.folding import apply_folding, entries, folding_of, port_lanes, read_folding, unbuffered
 from arbonn.hw.datatypes import datatype
 from arbonn.hw.graph import DataflowGraph, Ports
@@ -218,9 +219,23 @@ def test_a_network_that_does_not_fit_says_by_how_much_and_what_would() -> None:
     assert message.startswith("FitError: folding: the cheapest folding of 6 cycles a frame needs about ")
     assert "  allowed  340 LUTs, 5280 flip-flops, 30 block RAMs\n" in message
     assert " cycles a frame fit (about " in message
+    luts, over = re.search(r"needs about (\d+) LUTs \((\d+) too many\), \d+ flip-flops, \d+ block RAMs\n", message).groups()  # type: ignore[union-attr]
+    assert int(luts) - int(over) == 340
     assert caught.value.exit_code == 1
+    with pytest.raises(FitError) as caught:
+        fold(NETWORK, Room("ice40", luts=340, ffs=5280, brams=30), 6, clock_mhz=12.0)
+    asked = re.search(r"\): lower it with --target-fps ([\d.]+), or take a larger board$", str(caught.value))
+    assert asked is not None
+    assert fold(NETWORK, Room("ice40", luts=340, ffs=5280, brams=30), int(12e6 / float(asked[1]))).interval <= 12e6 / float(asked[1])
     with pytest.raises(FitError, match="no folding of this network fits: take a larger board or a smaller network"):
         fold(NETWORK, Room("ice40", luts=20, ffs=5280, brams=30), 100)
+
+
+@given(interval=st.integers(1, 10**9), clock_mhz=st.sampled_from([12.0, 25.0, 27.0, 100.0, 33.333]))
+def test_the_rate_that_is_told_leaves_the_cycles_that_fit(interval: int, clock_mhz: float) -> None:
+    told = float(rate(interval, clock_mhz))
+    assert 0.999 * clock_mhz * 1e6 / interval < told
+    assert interval <= int(clock_mhz * 1e6 / told) <= 1.0011 * interval + 1
 
 
 def test_a_rate_that_no_folding_reaches_names_the_unit() -> None:
