@@ -7,29 +7,30 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from arbonn.model.methods.pixels import Affine, FiringRate, Moments
+from arbonn.model.methods.pixels import FiringRate, Standardised, moments
 
 
 def by_domain(x: Tensor, domains: Tensor) -> tuple[Tensor, Tensor]:
-    """(index (N,), membership (D, N)) over the domains present: membership @ x / size is the mean of each domain."""
+    """(members (N, D), average (D, N)) of the domains present: members[n, d] is 1 where sample n is of domain d, else 0.
+
+    average @ x is each domain's mean, members @ values each sample's own of (D, C). Products, since an index's gradient is slow.
+    """
     _, index = torch.unique(domains, return_inverse=True)
-    membership = one_hot(index).to(x.dtype).T
-    return index, membership / membership.sum(1, keepdim=True)
+    members = one_hot(index).to(x.dtype)
+    return members, (members / members.sum(0)).T
 
 
 def domain_statistics(x: Tensor, domains: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Mean and biased variance of each domain present. x: (N, C, ...), domains: (N,); index (N,), mu and var (D, C)."""
-    if x.dim() == 2:
-        return joined(x, torch.zeros_like(x), domains)
-    _, mean, variance = Moments.apply(x.flatten(2))
-    return joined(mean, variance, domains)
+    mean, variance = (x, torch.zeros_like(x)) if x.dim() == 2 else moments(x.flatten(2))[:2]
+    members, average = by_domain(x, domains)
+    return members.argmax(1), *joined(mean, variance, members, average)
 
 
-def joined(mean: Tensor, variance: Tensor, domains: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """`domain_statistics` from each sample's own mean and variance over its pixels, (N, C) each."""
-    index, average = by_domain(mean, domains)
+def joined(mean: Tensor, variance: Tensor, members: Tensor, average: Tensor) -> tuple[Tensor, Tensor]:
+    """mu and var of `domain_statistics` from each sample's own mean and variance over its pixels, (N, C) each."""
     mu = average @ mean
-    return index, mu, average @ (variance + (mean - mu[index]).square())
+    return mu, average @ (variance + (mean - members @ mu).square())
 
 
 def by_sample(x: Tensor) -> Tensor:
@@ -66,36 +67,44 @@ class DomainNorm(nn.BatchNorm1d):
         with torch.autocast(x.device.type, enabled=False):  # statistics in full precision, as BatchNorm's are
             return self._by_domain(x.to(self.weight.dtype)).to(x.dtype)
 
+    @torch.compiler.disable  # type: ignore[untyped-decorator]  # draws with numpy, and asks for a gradient within a backward
     def _by_domain(self, x: Tensor) -> Tensor:
-        maps = x.dim() == 4
-        centred, own, spread = Moments.apply(x.flatten(2)) if maps else (x, x, torch.zeros_like(x))
-        index, mu, var = joined(own, spread, self.domains)
+        if x.dim() == 2:
+            mean, scale = self._statistics(x, torch.zeros_like(x))
+            return (x - mean) * scale + self.bias
+
+        def coefficients(own: Tensor, spread: Tensor) -> tuple[Tensor, Tensor]:
+            mean, scale = self._statistics(own, spread)
+            return scale, (own - mean) * scale + self.bias
+
+        out: Tensor = Standardised.apply(x.flatten(2), coefficients, self.weight, self.bias)
+        return out.view_as(x)
+
+    def _statistics(self, own: Tensor, spread: Tensor) -> tuple[Tensor, Tensor]:
+        """(mean, weight / deviation) that each sample is standardised with, (1 or N, C), from the samples' own moments."""
+        members, average = by_domain(own, self.domains)
+        mu, var = joined(own, spread, members, average)
         mean, variance = pooled(mu, var)
         if self.track_running_stats:
             self.num_batches_tracked.add_(1)
             self.running_mean.lerp_(mean.detach(), self.momentum)
             self.running_var.lerp_(variance.detach(), self.momentum)
         deviation = (var + self.eps).sqrt()
-        mixed, m, other = self._draw(index, len(mu))
-        mean = torch.where(mixed, m * mu[index] + (1 - m) * mu[other], mean)
-        deviation = torch.where(mixed, m * deviation[index] + (1 - m) * deviation[other], (variance + self.eps).sqrt())
-        scale = self.weight / deviation
-        if not maps:
-            return (x - mean) * scale + self.bias
-        return Affine.apply(centred, scale, (own - mean) * scale + self.bias).view_as(x)
+        shares, rest = self._draw(members)
+        return shares @ mu + rest * mean, self.weight / (shares @ deviation + rest * (variance + self.eps).sqrt())
 
     def _check_input_dim(self, x: Tensor) -> None:
         if x.dim() not in (2, 4):
             raise ValueError(f"expected (N, C) or (N, C, H, W), got {tuple(x.shape)}")
 
-    def _draw(self, index: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Per sample: whether it is mixed (N, 1), its m (N, 1), and its other domain (N,)."""
-        random, n = np.random.default_rng(self.key), len(index)
-        mixed = torch.from_numpy(random.random((n, 1)) < self.probability)
-        m = torch.from_numpy(random.beta(self.concentration, self.concentration, (n, 1))).to(self.weight.dtype)
-        step = torch.from_numpy(random.integers(1, count, n))
-        device = index.device
-        return mixed.to(device), m.to(device), (index + step.to(device)) % count
+    def _draw(self, members: Tensor) -> tuple[Tensor, Tensor]:
+        """Each sample's share in each domain's statistics, (N, D), and in the pooled ones, (N, 1): 0 where it is mixed, else 1."""
+        random, (n, count) = np.random.default_rng(self.key), members.shape
+        mixed = torch.from_numpy(random.random((n, 1)) < self.probability).to(members)
+        m = torch.from_numpy(random.beta(self.concentration, self.concentration, (n, 1))).to(members)
+        step = torch.from_numpy(random.integers(1, count, n)).to(members.device)
+        other = one_hot((members.argmax(1) + step) % count, count)
+        return mixed * (m * members + (1 - m) * other), 1 - mixed
 
 
 def firing_variance(shifted: list[Tensor], domains: Tensor, k: float) -> Tensor:
@@ -104,9 +113,9 @@ def firing_variance(shifted: list[Tensor], domains: Tensor, k: float) -> Tensor:
     shifted: a + beta at each binarization, (N, C, ...) each; of maps, a channel's rate is over all pixels.
     It is 0 when every channel fires equally often in every domain.
     """
+    _, average = by_domain(shifted[0], domains)
     rates = []
     for point in shifted:
-        _, average = by_domain(point, domains)
         own = torch.tanh(k * point) if point.dim() == 2 else FiringRate.apply(point.flatten(2), k)
         rates.append((average @ own).var(0, unbiased=False))
     return torch.cat(rates).mean()

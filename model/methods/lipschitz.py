@@ -78,7 +78,8 @@ class _Retained(torch.autograd.Function):
         vs, ps, norms = rest[:n], rest[n : 2 * n], rest[2 * n : 3 * n]
         rm = rest[3 * n] if len(rest) > 3 * n else None
         dq = v * (grad.view(-1, 1, 1) / (2 * norms[-1].sqrt()))
-        dqs, dps = [], []
+        dqs: list[Tensor] = []
+        dps: list[Tensor] = []
         for i in reversed(range(n)):
             dp = _times(dq, left, right, rm)
             dqs.insert(0, dq)
@@ -125,7 +126,8 @@ def _along(x: Tensor, after: int, dim: int) -> Tensor:
     out = x.new_empty([after if axis == x.dim() + dim else n for axis, n in enumerate(x.shape)])
     for first, count, start, step, width in runs:
         part = out.narrow(dim, first, count)
-        slices = [x[(..., slice(start + a, start + a + (count - 1) * step + 1, step), *[slice(None)] * (-1 - dim))] for a in range(width)]
+        places = [slice(start + a, start + a + (count - 1) * step + 1, step) for a in range(width)]
+        slices = [x[..., place] if dim == -1 else x[..., place, :] for place in places]
         torch.add(slices[0], slices[1], out=part) if width > 1 else part.copy_(slices[0])
         for more in slices[2:]:
             part.add_(more)

@@ -2,40 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
-
-class Moments(torch.autograd.Function):
-    """A sample's own: x (N, C, P) -> x less its mean over the pixels, that mean and the biased variance, (N, C) each."""
-
-    @staticmethod
-    def forward(ctx, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        mean = x.mean(2)
-        centred = x - mean[..., None]
-        ctx.save_for_backward(centred)
-        return centred, mean, torch.linalg.vector_norm(centred, dim=2).square() / x.shape[2]
-
-    @staticmethod
-    def backward(ctx, of_centred: Tensor, of_mean: Tensor, of_variance: Tensor) -> Tensor:
-        (centred,) = ctx.saved_tensors
-        pixels = centred.shape[2]
-        slope, constant = of_variance * (2 / pixels), of_mean / pixels - of_centred.mean(2)
-        return (centred * slope[..., None]).add_(constant[..., None]).add_(of_centred)
+Coefficients = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
-class Affine(torch.autograd.Function):
-    """x (N, C, P), scale and shift (N, C) -> x scale + shift: two passes over x, and three back."""
+class Standardised(torch.autograd.Function):
+    """A map less its own mean, scaled and shifted by what all samples' moments say: x (N, C, P) -> (x - mean) scale + shift.
+
+    (scale, shift) = coefficients(mean, variance), all (N, C), from each sample's mean and biased variance over its pixels; any
+    differentiable function, in which `parameters` act too. Its gradient is autograd's; that of the map takes five passes.
+    """
 
     @staticmethod
-    def forward(ctx, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-        ctx.save_for_backward(x, scale)
-        return (x * scale[..., None]).add_(shift[..., None])
+    def forward(ctx, x: Tensor, coefficients: Coefficients, *parameters: Tensor) -> Tensor:
+        mean, variance, centred = moments(x)
+        with torch.enable_grad():
+            ctx.inner = mean.requires_grad_(), variance.requires_grad_()
+            ctx.outer = scale, shift = coefficients(mean, variance)
+        ctx.save_for_backward(centred, *parameters)
+        return (centred * scale.detach()[..., None]).add_(shift.detach()[..., None])
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        x, scale = ctx.saved_tensors
-        return grad * scale[..., None], (grad * x).sum(2), grad.sum(2)
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        centred, *parameters = ctx.saved_tensors
+        buffer = grad * centred  # new memory costs more than a pass over old memory
+        of_scale, of_shift = buffer.sum(2), grad.sum(2)
+        wanted = (*ctx.inner, *parameters)
+        of_mean, of_variance, *rest = torch.autograd.grad(ctx.outer, wanted, (of_scale, of_shift), retain_graph=True)
+        scale, pixels = ctx.outer[0].detach(), centred.shape[2]
+        torch.mul(grad, scale[..., None], out=buffer)
+        buffer.addcmul_(centred, (of_variance * (2 / pixels))[..., None])
+        return buffer.add_(((of_mean - of_shift * scale) / pixels)[..., None]), None, *rest
+
+
+def moments(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Each sample's mean and biased variance over its pixels, and x less that mean: (N, C, P) -> (N, C), (N, C), (N, C, P)."""
+    mean = x.mean(2)
+    centred = x - mean[..., None]
+    return mean, torch.linalg.vector_norm(centred, dim=2).square() / x.shape[2], centred
 
 
 class FiringRate(torch.autograd.Function):

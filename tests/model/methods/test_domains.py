@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from arbonn.model.methods.domains import DomainNorm, domain_statistics, firing_variance, pooled
-from arbonn.model.methods.pixels import Affine, FiringRate, Moments
+from arbonn.model.methods.pixels import FiringRate, Standardised
 
 domain_counts = st.integers(2, 4)
 
@@ -137,28 +137,33 @@ def test_firing_rates_of_maps_are_over_all_pixels():
     assert torch.allclose(firing_variance([x], domains, 2.0), firing_variance([pixels], domains.repeat_interleave(20), 2.0), atol=1e-6)
 
 
-def of_pixels_by_formula(x: torch.Tensor, k: float) -> list[torch.Tensor]:
-    mean = x.mean(2)
-    return [x - mean[..., None], mean, x.var(2, unbiased=False), torch.tanh(k * x).mean(2)]
-
-
 @given(st.integers(1, 3), st.integers(1, 4), st.integers(1, 9), st.floats(0.5, 5))
-def test_moments_and_rates_of_pixels_and_their_gradients_are_those_of_the_formulas(n, c, pixels, k):
-    torch.manual_seed(n + 10 * c + 100 * pixels)
+def test_a_standardised_map_firing_rates_and_their_gradients_are_those_of_the_formulas(n, c, pixels, k):
+    weight = torch.linspace(0.5, 2, c, dtype=torch.float64)
+
+    def coefficients(mean, variance, weight):
+        return weight / (variance.mean(0) + 0.1).sqrt() + mean, mean.square() - weight * variance
+
+    def fused(x, weight):
+        return Standardised.apply(x, lambda *own: coefficients(*own, weight), weight), FiringRate.apply(x, k)
+
+    def formula(x, weight):
+        mean, variance = x.mean(2), x.var(2, unbiased=False)
+        scale, shift = coefficients(mean, variance, weight)
+        return (x - mean[..., None]) * scale[..., None] + shift[..., None], torch.tanh(k * x).mean(2)
+
     results = []
-    for values in (lambda x: [*Moments.apply(x), FiringRate.apply(x, k)], lambda x: of_pixels_by_formula(x, k)):
-        x = torch.linspace(-2, 3, n * c * pixels, dtype=torch.float64).view(n, c, pixels).sin().requires_grad_()
-        found = values(x)
+    for values in (fused, formula):
+        x = torch.linspace(-2, 3, n * c * pixels, dtype=torch.float64).view(n, c, pixels).sin()
+        leaves = [x.requires_grad_(), weight.clone().requires_grad_()]
+        found = values(*leaves)
         total = sum((value * torch.arange(1, value.numel() + 1).view(value.shape)).sum() for value in found)
-        results.append([*(value.detach() for value in found), *torch.autograd.grad(total, x)])
-    for fused, formula in zip(*results, strict=True):
-        assert torch.allclose(fused, formula, atol=1e-10)
+        results.append([*(value.detach() for value in found), *torch.autograd.grad(total, leaves)])
+    for one, other in zip(*results, strict=True):
+        assert torch.allclose(one, other, atol=1e-9)
 
 
-def test_an_affine_map_and_a_norm_of_maps_pass_gradcheck():
-    x, scale, shift = (torch.randn(*size, dtype=torch.float64, requires_grad=True) for size in ((2, 3, 4), (2, 3), (2, 3)))
-    assert torch.equal(Affine.apply(x, scale, shift), x * scale[..., None] + shift[..., None])
-    assert torch.autograd.gradcheck(Affine.apply, (x, scale, shift))
+def test_gradients_of_a_norm_of_maps_are_as_numerically_seen():
     norm = DomainNorm(2, 0.5, 0.1).double()
     norm.domains, norm.track_running_stats = torch.arange(6) % 2, False
     maps = torch.randn(6, 2, 2, 3, dtype=torch.float64, requires_grad=True)

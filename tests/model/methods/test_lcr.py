@@ -96,7 +96,7 @@ def test_the_fused_norm_of_features_is_that_of_the_batch_and_passes_gradcheck():
 def test_the_fused_norm_of_a_map_of_zeros_has_a_finite_gradient():
     f, g = torch.zeros(2, 3, 4, 4, requires_grad=True), torch.randn(2, 5, 2, 2, requires_grad=True)
     retained(f, g, 5).sum().backward()
-    assert f.grad.isfinite().all() and g.grad.isfinite().all()
+    assert all(x.grad.isfinite().all() for x in (f, g))
 
 
 def test_stages_end_with_the_last_convolution_of_a_width_and_with_each_dense_layer(method):
