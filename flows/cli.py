@@ -2,6 +2,7 @@
 
 Exit codes: 0 good; 1 a check found a difference or a limit was missed; 2 bad input or a missing tool; 130 interrupted; 70 a defect of ours.
 With --json exactly one object goes to standard output, for errors too; progress and messages go to standard error.
+This file imports nothing heavy: from its first lines on Ctrl-C ends in one sentence, also while libraries are loaded.
 """
 
 from __future__ import annotations
@@ -15,53 +16,71 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
-import typer
-
 from arbonn.errors import ArbonnError, InputError
-from arbonn.settings import nearest
 
 if TYPE_CHECKING:
+    import typer
+
     from arbonn.flows.commands.answer import Answer
 
 INTERRUPTED, DEFECT = 130, 70
 F = TypeVar("F", bound=Callable[..., Any])
 
-app = typer.Typer(
-    name="arbonn",
-    help="Binary neural networks from training to an FPGA bitstream that is checked in every bit and every cycle.",
-    epilog="Start:   arbonn run recipes/digits.toml",
-    no_args_is_help=True,
-    add_completion=False,  # completion installs into the user's shell files; those who want it find it in typer's documentation
-    pretty_exceptions_enable=False,
-)
+_commands: list[Callable[..., Any]] = []
 
 
 def command(function: F) -> F:
     """Registers a command; its docstring is its help, and what follows `Example:` stands at the very end."""
-    text, mark, tail = (function.__doc__ or "").partition("Example:")
-    lines = [line.strip() for line in (mark + tail).splitlines()]
-    app.command(help=text, epilog="\n\n".join(line for line in lines if line))(function)
+    _commands.append(function)
     return function
+
+
+def _app() -> typer.Typer:
+    import typer
+
+    app = typer.Typer(
+        name="arbonn",
+        help="Binary neural networks from training to an FPGA bitstream that is checked in every bit and every cycle.",
+        epilog="Start:   arbonn run recipes/digits.toml",
+        no_args_is_help=True,
+        add_completion=False,  # completion installs into the user's shell files; those who want it find it in typer's documentation
+        pretty_exceptions_enable=False,
+    )
+    for function in _commands:
+        text, mark, tail = (function.__doc__ or "").partition("Example:")
+        lines = [line.strip() for line in (mark + tail).splitlines()]
+        app.command(help=text, epilog="\n\n".join(line for line in lines if line))(function)
+    return app
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point: runs one command and leaves with its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    json_wanted = "--json" in arguments
     # Threads of torch that wait sleep instead of spinning: with more jobs than cores, spinning made training several times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill ends like Ctrl-C: locks and children go
-    with _pure_stdout("--json" in arguments) as output:
-        code = _run(arguments, output)
+    try:
+        with _pure_stdout(json_wanted) as output:
+            found = _run(arguments, output)
+            if argv is None:  # the work is done: an answer that was begun is said whole, and what is left is to go
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+            code = found if isinstance(found, int) else _answer(found, output)
+    except KeyboardInterrupt:  # before a command began
+        code = _interrupted(sys.stdout if json_wanted else None)
     sys.exit(code)
 
 
-def _run(arguments: list[str], output: TextIO | None) -> int:
+def _run(arguments: list[str], output: TextIO | None) -> Answer | int:
+    """What a command found, or the exit code where it found nothing and that was told."""
+    import typer
+
     # Registers the commands; here, since they import this module.
     from arbonn.flows.commands import cmvm, compare, house, methods, outward, report, search, single, teach, whole, zoo  # noqa: F401
     from arbonn.flows.commands.answer import Answer
 
     try:
-        outcome = app(arguments, prog_name="arbonn", standalone_mode=False)
+        outcome = _app()(arguments, prog_name="arbonn", standalone_mode=False)
     except typer.TyperException as error:
         return _failed(_usage_error(error, arguments), output)
     except ArbonnError as error:
@@ -75,7 +94,7 @@ def _run(arguments: list[str], output: TextIO | None) -> int:
         return DEFECT
     if isinstance(outcome, int):  # --help, or Exit raised inside
         return INTERRUPTED if outcome == INTERRUPTED and _interrupted(output) else outcome
-    return _answer(outcome, output) if isinstance(outcome, Answer) else 0
+    return outcome if isinstance(outcome, Answer) else 0
 
 
 def _answer(answer: Answer, output: TextIO | None) -> int:
@@ -102,6 +121,8 @@ def _drop_output() -> None:
 
 def _usage_error(error: typer.TyperException, arguments: list[str]) -> ArbonnError:
     """What the parser says, in the shape of our own errors."""
+    from arbonn.settings import nearest
+
     context = getattr(error, "ctx", None)
     line = context.command_path if context else "arbonn"
     names = sorted(context.command.commands) if context and hasattr(context.command, "commands") else []

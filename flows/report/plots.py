@@ -61,7 +61,7 @@ def curves(ident: str, measure: str, series: Mapping[str, Sequence[Mapping[str, 
         y=altair.Y("value", type="quantitative", scale=scale, title=measure),
     )
     # Lines take their colour as a stroke: Vega-Lite draws one legend for the dots' colour and shape only where no other mark has a share.
-    ways = {"type": "nominal", "sort": order}
+    ways: dict[str, Any] = {"type": "nominal", "sort": order}
     dots = drawn.mark_point(filled=True, opacity=1).encode(
         color=altair.Color("line", legend=name, **ways),
         shape=altair.Shape("line", legend=name, **ways),

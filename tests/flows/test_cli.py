@@ -113,6 +113,30 @@ def test_bad_input_is_one_clear_message(arguments: list[str], message: str, tmp_
     assert lines[0].endswith(f"{answer['error']['where']}: {answer['error']['found']}")
 
 
+SAYING = """import os, signal, sys
+sys.argv = ["arbonn", "methods", *sys.argv[1:]]
+from arbonn.flows import cli
+
+{where}
+cli.main()
+"""
+LOADING = "sys.meta_path.insert(0, type('Finder', (), {'find_spec': staticmethod(lambda *a: os.kill(os.getpid(), signal.SIGINT))}))"
+ANSWERING = "told = cli._answer\ncli._answer = lambda *a: [told(*a), os.kill(os.getpid(), signal.SIGINT)][0]"
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_ctrl_c_while_libraries_are_loaded_is_one_sentence(options: list[str]) -> None:
+    done = subprocess.run([sys.executable, "-c", SAYING.format(where=LOADING), *options], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (130, "Interrupted. The finished stages are kept: the same command goes on from there.\n")
+    assert [json.loads(done.stdout)["error"]["found"]] == ["interrupted"] if options else done.stdout == ""
+
+
+def test_ctrl_c_after_the_answer_changes_nothing() -> None:
+    done = subprocess.run([sys.executable, "-c", SAYING.format(where=ANSWERING), "--json"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "ste" in json.loads(done.stdout)["methods"]
+
+
 def test_ctrl_c_is_no_traceback(tmp_path: Path) -> None:
     command = [str(Path(sys.executable).parent / "arbonn"), "train", str(DIGITS), "--json", "--set", "train.epochs=2000"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
