@@ -10,7 +10,7 @@ import torch
 from arbonn.errors import TrainError
 from arbonn.files import replacing
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 def save_checkpoint(path: Path, recipe: Any, network: Any, method: Any, optimizer: Any, meter: Any, run: Any) -> None:

@@ -2,6 +2,8 @@
 
 A run is a folder. It can be killed at any moment and called again: it goes on from its last checkpoint, and on a CPU every bit
 of the result equals that of a run that was never stopped, because all that is random is a function of (seed, epoch, index).
+
+The epoch that is taken (`train.select` = "best") is the last one within a standard error of the best validation accuracy: `selection.py`.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ from arbonn.model.measures.curves import draw
 from arbonn.model.methods.base import Context, Lessons, Method, objective
 from arbonn.model.methods.compose import chain
 from arbonn.model.recipe import METHODS, TrainConfig, TrainRecipe
+from arbonn.model.selection import takes
 
 
 class TrainOutcome(BaseModel):
@@ -126,7 +129,7 @@ def train(recipe: TrainRecipe, folder: Path, on_progress: Callable[[Progress], N
             run.take(losses, recipe)
             val_accuracy = accuracy(network, *val)
             found = {**measures.epoch(), **method.measures()}
-            run.end_epoch(network, val_accuracy, steps, config, found, time.perf_counter() - started)
+            run.end_epoch(network, val_accuracy, len(data.val), steps, config, found, time.perf_counter() - started)
             save_checkpoint(checkpoint, recipe, network, method, optimizer, measures, run)
             _write_metrics(folder / "metrics.csv", run.history)
             if logger is not None:
@@ -169,6 +172,7 @@ class _Run:
     def __init__(self) -> None:
         self.epoch, self.step, self.loss_sum, self.seconds = 0, 0, 0.0, 0.0
         self.history: list[dict[str, float]] = []
+        self.peak = 0.0  # the highest validation accuracy so far
         self.best: dict[str, Any] = {"epoch": 0, "val_accuracy": -1.0, "model": {}}
 
     def take(self, losses: list[Tensor], recipe: TrainRecipe) -> None:
@@ -177,22 +181,20 @@ class _Run:
         for number, value in enumerate(values, start=self.step - len(values) + 1):
             if not math.isfinite(value):
                 raise TrainError(
-                    f"{recipe.name}: epoch {self.epoch + 1}, step {number}",
-                    found=f"the loss is {value}",
-                    allowed="a finite loss",
+                    f"{recipe.name}: epoch {self.epoch + 1}, step {number}", found=f"the loss is {value}", allowed="a finite loss",
                     fix=f"lower train.lr (now {recipe.train.lr:g})",
-                )
+                )  # fmt: skip
             self.loss_sum += value
         losses.clear()
 
     def end_epoch(
-        self, network: nn.Module, val: float, steps: int, config: TrainConfig, measures: dict[str, float], seconds: float
+        self, network: nn.Module, val: float, images: int, steps: int, config: TrainConfig, measures: dict[str, float], seconds: float
     ) -> None:
         self.epoch, self.step, self.seconds = self.epoch + 1, 0, self.seconds + seconds
         self.history.append({"epoch": self.epoch, "loss": self.loss_sum / steps, "val_accuracy": val, **measures})
         self.loss_sum = 0.0
-        # Of equal epochs the later one: it had the lower learning rate. The test images have no say here.
-        if config.select == "last" or val >= self.best["val_accuracy"]:
+        self.peak = max(self.peak, val)
+        if config.select == "last" or takes(val, self.peak, images):
             weights = {name: value.detach().clone() for name, value in network.state_dict().items()}
             self.best = {"epoch": self.epoch, "val_accuracy": val, "model": weights}
 
@@ -201,11 +203,10 @@ def _every_class(data: DataSet) -> None:
     missing = np.flatnonzero(np.bincount(data.train.labels, minlength=data.classes) == 0)
     if len(missing):
         raise DataError(
-            f"data.name: {data.name}",
-            found=f"no training image of class {', '.join(map(str, missing))}",
+            f"data.name: {data.name}", found=f"no training image of class {', '.join(map(str, missing))}",
             allowed=f"at least one image of each of the {data.classes} classes",
             fix="less images in data.val and data.test, or another data.split_seed",
-        )
+        )  # fmt: skip
 
 
 def _needs_domains(method: Method, recipe: TrainRecipe, domains: int) -> None:
@@ -213,11 +214,10 @@ def _needs_domains(method: Method, recipe: TrainRecipe, domains: int) -> None:
         inside = {options.name for options, _ in chain(recipe.method)}
         other = "domain_norm = false and di_weight = 0.0 in its section" if "arbonn" in inside else "another method"
         raise TrainError(
-            f"{recipe.name}: data.augment",
-            found=f"1 domain, {', '.join(recipe.data.augment)}",
+            f"{recipe.name}: data.augment", found=f"1 domain, {', '.join(recipe.data.augment)}",
             allowed=f"at least 2 domains: `{recipe.method.name}` compares them",
             fix=f'augment = ["none", "shift"], a data set with domains, or {other}',
-        )
+        )  # fmt: skip
 
 
 def _fabric(config: TrainConfig) -> Fabric:

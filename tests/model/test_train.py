@@ -108,7 +108,7 @@ def test_what_a_run_leaves(recipe, tmp_path):
     outcome = train(recipe(train={"tensorboard": True}), tmp_path, seen.append)
     assert [progress.epoch for progress in seen] == [1, 2, 3]
     assert 0.3 < outcome.float_accuracy <= 1
-    assert outcome.val_accuracy == max(progress.val_accuracy for progress in seen)
+    assert outcome.val_accuracy == seen[outcome.best_epoch - 1].val_accuracy
     assert outcome.binary_weights == 64 * 24 + 24 * 16 + 16 * 10
     whole = {name for name in outcome.measures if "/" not in name and not name.startswith("sharpness_")}
     assert whole == {
