@@ -88,7 +88,8 @@ def cells_by_unit(verilog: str, family: str, folder: Path, top: str = TOP) -> li
     source, found = folder / ".synthesis.v", folder / ".synthesis.json"
     try:
         source.write_text(SIMULATED.sub("", verilog))
-        script = f"read_verilog {source.name}; {target.synth.replace(' -flatten', '')} -top {top}; write_json {found.name}"
+        apart = target.synth.replace(" -flatten", "") if " -flatten" in target.synth else f"{target.synth} -noflatten"
+        script = f"read_verilog {source.name}; {apart} -top {top}; write_json {found.name}"
         tools.run([tools.require(families.YOSYS), "-q", "-p", script], folder)
         modules = json.loads(found.read_text())["modules"]
     finally:

@@ -9,6 +9,7 @@ import typer
 
 from arbonn.flows.cli import command
 from arbonn.flows.commands.answer import Answer, BuildFolder, Json
+from arbonn.flows.options import Family
 
 Shell = Literal["none", "axi"]
 
@@ -51,9 +52,12 @@ def export(
 def show(
     build: BuildFolder,
     out: Annotated[Path | None, typer.Option(help="The SVG file; BUILD/graph.svg by default.", show_default=False)] = None,
+    cells: Annotated[
+        Family | None, typer.Option(help="Also synthesise for that family of devices, and tell the cells of every unit.")
+    ] = None,
     json: Json = False,
 ) -> Answer:
-    """Draw the graph as an SVG: shapes, folds, busy cycles, FIFO depths.
+    """Draw the graph as an SVG: shapes, folds, busy cycles, FIFO depths. With --cells, what each unit takes, as a tree.
 
     Example: arbonn show build/digits
     Next:    open build/digits/graph.svg in a browser
@@ -66,5 +70,13 @@ def show(
     path = out or build / "graph.svg"
     with writing(path):
         draw(graph, graph.provenance.get("model", build.name), path)
-    data = {"schema": 1, "drawing": str(path), "units": len(graph.nodes), "streams": len(graph.streams)}
-    return Answer(data, lambda: print(path))
+    data: dict[str, object] = {"schema": 1, "drawing": str(path), "units": len(graph.nodes), "streams": len(graph.streams)}
+    if cells is None:
+        return Answer(data, lambda: print(path))
+    from arbonn.flows.area import area, area_lines
+    from arbonn.flows.progress import shown
+
+    with shown() as report:
+        units = area(graph, cells, report)
+    data["cells"] = {"family": cells, "source": "synthesis, units kept apart", "units": [unit.model_dump() for unit in units]}
+    return Answer(data, lambda: print(path, *area_lines(units), sep="\n"))
