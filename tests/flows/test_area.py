@@ -15,9 +15,8 @@ from tests.tiny import tiny_graph
 
 
 def test_the_tree_is_indented_by_depth_and_each_line_counts_what_is_in_it() -> None:
-    units = [
-        UnitCells(unit=unit, luts=luts, ffs=2, brams=1, carry=0) for unit, luts in (("", 120), ("fc", 100), ("fc/sequencer", 9), ("top1", 20))
-    ]  # fmt: skip
+    counted = {"": 120, "fc": 100, "fc/sequencer": 9, "top1": 20}
+    units = [UnitCells(unit=unit, luts=luts, ffs=2, brams=1, carry=0) for unit, luts in counted.items()]
     assert list(area_lines(units)) == [
         "   LUTs  flip-flops  block RAMs  carry cells",
         "    120           2           1            0  the whole",
