@@ -60,8 +60,8 @@ def curves(ident: str, measure: str, series: Mapping[str, Sequence[Mapping[str, 
         x=altair.X("epoch", type="quantitative", title="epoch", axis=altair.Axis(tickMinStep=1)),
         y=altair.Y("value", type="quantitative", scale=scale, title=measure),
     )
-    # Lines take their colour as a stroke: Vega-Lite draws one legend for the dots' colour and shape only where no other mark has a share.
-    ways: dict[str, Any] = {"type": "nominal", "sort": order}
+    # The order as a domain, not as `sort`: only of equal domains does Vega-Lite make one legend for colour and shape.
+    ways: dict[str, Any] = {"type": "nominal", "scale": altair.Scale(domain=order)}
     dots = drawn.mark_point(filled=True, opacity=1).encode(
         color=altair.Color("line", legend=name, **ways),
         shape=altair.Shape("line", legend=name, **ways),
@@ -69,8 +69,9 @@ def curves(ident: str, measure: str, series: Mapping[str, Sequence[Mapping[str, 
         tooltip=[altair.Tooltip("line", type="nominal"), *(altair.Tooltip(n, type="quantitative") for n in ("epoch", "value"))],
     )
     caption = f"every {step}th epoch" if step > 1 else "every epoch"
-    stroke, dashes = altair.Stroke("line", legend=None, **ways), altair.StrokeDash("line", legend=None, **ways)
-    spec = specification(altair.layer(drawn.mark_line().encode(stroke=stroke, strokeDash=dashes), dots))
+    dashes = altair.StrokeDash("line", type="nominal", sort=order, legend=None)  # apart: it is to have no share in that legend
+    lines_drawn = drawn.mark_line().encode(color=dots.encoding.color, strokeDash=dashes)
+    spec = specification(altair.layer(lines_drawn, dots))
     return Plot(ident, measure.replace("_", " "), caption, spec, ["epoch", *order], rows, kept=False)
 
 

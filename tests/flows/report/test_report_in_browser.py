@@ -61,6 +61,9 @@ def test_every_plot_of_a_run_is_drawn_in_silence(run: Opened) -> None:
     assert specifications == drawn == int(run.page.get_attribute("html", "data-drawn") or 0) == 4
     assert run.page.locator("#confusion-chart .mark-rect path").count() == 16
     assert run.page.locator("nav a").count() == 8
+    # One legend says both colour and shape of a line; a plot of one line has none.
+    legends = [run.page.locator(f"#curve-{k}-chart .role-legend").count() for k in range(3)]
+    assert legends == [0, 0, 1]
 
 
 def test_a_dot_of_a_curve_opens_and_marks_its_row(run: Opened) -> None:
