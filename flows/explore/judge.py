@@ -48,23 +48,25 @@ class Judged:
 def replay(space: Space, table: Table, sampler: Sampler, seed: int, trials: int) -> float:
     """The hypervolume that a search of so many trials ends with, where measuring is looking up."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = Study(space, optuna.create_study(sampler=sampler_of(sampler, seed), directions=directions_of(space)), seed)
+    study = Study(space, optuna.create_study(directions=directions_of(space)), sampler_of(sampler, seed), seed)
     while len(study.known) < min(trials, space.size):
         asked = study.ask()
         assert asked is not None, "points are left"
         number, point = asked
         study.tell(number, point, table[key_of(point)])
-    return _volume(space, study, study.known)
+    return volume(space, study.known)
 
 
-def _volume(space: Space, study: Study, found: Table) -> float:
+def volume(space: Space, found: Table) -> float:
+    """The hypervolume of what is allowed of these points."""
+    study = Study(space, optuna.create_study(directions=directions_of(space)), sampler_of("random", 0), 0)
     allowed = [space.vector(measured.metrics) for measured in found.values() if study.allowed(measured)]
     return hypervolume(allowed, space.vector(space.file.reference))
 
 
 def judge(space: Space, table: Table, samplers: Sequence[Sampler], seeds: int, trials: int) -> list[Judged]:
     """Replays of each sampler and of random search, for seeds 0 .. `seeds` - 1."""
-    whole = _volume(space, Study(space, optuna.create_study(directions=directions_of(space)), 0), table)
+    whole = volume(space, table)
     base = [replay(space, table, "random", seed, trials) for seed in range(seeds)]
     judged = []
     for sampler in samplers:
