@@ -28,18 +28,22 @@ LUTS = {
 }
 LUTS["xcup"] = LUTS["xc7"]
 CARRY = {"xc7": "CARRY4", "xcup": "CARRY4", "ice40": "SB_CARRY", "ecp5": "CCU2C", "gowin": "ALU"}
+REGISTERS = ("FD", "SRL", "RAMB")  # 7-series cells, by the start of their type, through which no path goes on in the same cycle
 OUTPUTS = frozenset({"O", "O5", "O6", "CO", "F", "Z", "COUT", "SUM", "S0", "S1", "Y", "Q"})
 
 
 @dataclass(frozen=True)
 class CellCounts:
-    """`luts`: LUT cells. `phys`: with inverters and the carry positions that have no LUT of their own. `carry`: carry cells. `levels`: LUTs
-    on the longest path, a chain itself counting nothing."""
+    """`luts`: LUT cells, shift registers in LUTs too. `phys`: with inverters and the carry positions that have no LUT of their own.
+
+    `carry`: carry cells. `levels`: LUTs on the longest path between registers, a chain itself counting nothing. `ffs`: flip-flops.
+    """
 
     luts: int
     phys: int
     carry: int
     levels: int
+    ffs: int = 0
 
 
 def synthesized(verilog: str, name: str, target: str, waiting: Callable[[float], None] | None = None) -> CellCounts:
@@ -56,9 +60,11 @@ def counted(module: Mapping[str, Any], target: str) -> CellCounts:
     """Counts of a flat module of yosys' JSON."""
     cells: Mapping[str, Any] = module["cells"]
     kinds = Counter(cell["type"] for cell in cells.values())
-    luts = sum(kinds[kind] for kind in LUTS[target])
+    luts = sum(kinds[kind] for kind in LUTS[target]) + sum(count for kind, count in kinds.items() if kind.startswith("SRL"))
     phys = luts + kinds["INV"] + (_through(module) if CARRY[target] == "CARRY4" else 0)
-    return CellCounts(luts, phys, kinds[CARRY[target]], _levels(cells, set(LUTS[target]) | {"INV"}))
+    between = {name: cell for name, cell in cells.items() if not cell["type"].startswith(REGISTERS)}
+    ffs = sum(count for kind, count in kinds.items() if kind.startswith("FD"))
+    return CellCounts(luts, phys, kinds[CARRY[target]], _levels(between, set(LUTS[target]) | {"INV"}), ffs)
 
 
 def _pins(cell: Mapping[str, Any], outputs: bool) -> list[int]:

@@ -119,7 +119,10 @@ class TwoValues(nn.Module):
 
 
 class LargestSigns(nn.Module):
-    """w -> alpha * sign(w) at the `fan_in` largest |w| of each filter, 0 elsewhere; alpha = 2^-round(log2(fan_in) / 2)."""
+    """w -> alpha * sign(w) at the `fan_in` largest |w| of each filter (or all that there are), 0 elsewhere.
+
+    alpha = 2^-round(log2(fan_in) / 2).
+    """
 
     def __init__(self, fan_in: int) -> None:
         super().__init__()
@@ -142,7 +145,7 @@ class Largest(torch.autograd.Function):
     def forward(ctx, w: Tensor, fan_in: int, scale: float) -> Tensor:
         ctx.save_for_backward(w)
         rows = w.flatten(1)
-        chosen = rows.abs().topk(fan_in, dim=1, sorted=False).indices
+        chosen = rows.abs().topk(min(fan_in, rows.shape[1]), dim=1, sorted=False).indices
         return torch.zeros_like(rows).scatter_(1, chosen, sign(rows.gather(1, chosen)) * scale).view_as(w)
 
     @staticmethod

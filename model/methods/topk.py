@@ -45,8 +45,7 @@ class TopK(Method):
     def binarizer(self, layer: BinaryLinear) -> Binarizer:
         wanted = self.config.fan_in[min(self.made, len(self.config.fan_in) - 1)]
         self.made += 1
-        weight: Tensor = layer.weight
-        return LargestSigns(min(wanted, weight[0].numel()))
+        return LargestSigns(wanted)
 
     def prepare(self, model: nn.Module, domain_count: int, batch: int) -> None:
         from arbonn.model.layers import binary_layers

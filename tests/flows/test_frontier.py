@@ -1,0 +1,90 @@
+"""`arbonn frontier`: from a recipe to a checked point; the page that it writes; the curve of SBNN."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from arbonn.errors import InputError
+from arbonn.flows.cli import main
+from arbonn.flows.frontier import FrontierPoint, recipes_in
+from arbonn.flows.frontier_page import PUBLISHED, markdown, svg
+from arbonn.flows.sbnn_curve import sbnn_curve
+
+RECIPE = """
+name = "tiny"
+[data]
+name = "digits"
+test = 60
+limit = 300
+[network]
+name = "bit-mlp"
+sizes = [20]
+[method]
+name = "topk"
+fan_in = [6, 8]
+[train]
+epochs = 3
+lr = 0.01
+tensorboard = false
+[measures]
+names = []
+charts = false
+"""
+POINT = FrontierPoint(
+    name="one", data="mnist", network="bit-mlp [20]", method="topk", seed=0, epochs=3, connections=1200, accuracy=0.965, test_images=10_000,
+    verified_images=200, mismatches=0, ties=0, luts=1234, phys=1300, ffs=900, carry4=10, levels=3, latency_cycles=6, interval_cycles=1.0,
+    frames=10_000, transfers=70_000, bit_mismatches=0, cycle_mismatches=0, violations=0, train_seconds=1.0, check_seconds=1.0,
+)  # fmt: skip
+
+
+@pytest.mark.slow  # half a minute: a training, Verilator and yosys
+def test_a_recipe_becomes_a_checked_point(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARBONN_STORE", str(tmp_path / "store"))
+    (tmp_path / "tiny.toml").write_text(RECIPE)
+    with pytest.raises(SystemExit) as done:
+        main(["frontier", str(tmp_path), "--out", str(tmp_path / "out"), "--table", str(tmp_path / "docs" / "frontier.md"), "--json"])
+    (seen,) = json.loads(capfd.readouterr().out)["points"]
+    assert done.value.code == 0
+    point = FrontierPoint.model_validate(seen)
+    assert point.exact
+    assert (point.frames, point.interval_cycles, point.connections) == (60, 1, 20 * 6 + 10 * 8)
+    assert 30 < point.luts < 1000
+    assert 1 <= point.levels < 20
+    assert point.ffs > 20
+    assert "| tiny |" in (tmp_path / "docs" / "frontier.md").read_text()
+    assert (tmp_path / "docs" / "pictures" / "frontier.svg").read_text().startswith("<svg")
+
+
+def test_a_difference_is_no_exact_point() -> None:
+    assert POINT.exact
+    for wrong in ("mismatches", "bit_mismatches", "cycle_mismatches", "violations"):
+        assert not POINT.model_copy(update={wrong: 1}).exact
+    assert not POINT.model_copy(update={"frames": 9_999}).exact
+
+
+def test_the_page_has_our_points_the_published_ones_and_the_picture() -> None:
+    curve = sbnn_curve(12, (0.5, 0.1), moves=100)
+    text = markdown([POINT, POINT.model_copy(update={"name": "two", "data": "digits"})], curve, "arbonn frontier")
+    assert "## MNIST\n" in text
+    assert "## digits\n" in text
+    assert "| one | 96.50 % | 1,234 | 1,300 | 900 | 10 | 3 | 6 cycles | 10,000 of 10,000 | 0, 0 |" in text
+    assert all(f"| {row.work} | {row.accuracy:g} % | {row.luts:,} |" in text for row in PUBLISHED)
+    assert f"| 0.5 | {curve[0].ones} | {curve[0].luts} |" in text
+    assert svg([POINT]).count("<circle") == 1 + len(PUBLISHED)
+
+
+def test_fewer_ones_cost_fewer_luts() -> None:
+    curve = sbnn_curve(32, (0.5, 0.2, 0.05), moves=200)
+    assert [p.luts for p in curve] == sorted((p.luts for p in curve), reverse=True)
+    assert [p.luts_general for p in curve] == sorted((p.luts_general for p in curve), reverse=True)
+    assert all(p.luts <= p.luts_general for p in curve)
+    assert curve == sbnn_curve(32, (0.5, 0.2, 0.05), moves=200)
+
+
+def test_a_folder_without_recipes_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        recipes_in([tmp_path])
+    assert str(caught.value) == f"InputError: {tmp_path}: no recipe\n  allowed  a folder with .toml files, or such a file"
