@@ -2,12 +2,50 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
-from amaranth.hdl import Cat, Value
+from amaranth.hdl import Cat, Module, Signal, Value
 
 
-def popcount(bits: Sequence[Value]) -> Value:
+class Pipeline:
+    """Registers in a tree of adders, which move when `enable` is high: `count` between its inputs and its sum, evenly over `height` adders.
+
+    A value of depth d has d adders between it and the sum.
+    """
+
+    def __init__(self, m: Module, enable: Value, count: int, height: int) -> None:
+        self.m, self.enable = m, enable
+        self.cuts = Counter(k * height // (count + 1) for k in range(1, count + 1))
+
+    def after(self, value: Value, depth: int) -> Value:
+        """A value made at `depth`, as what is next sees it."""
+        return self._held(value, self.cuts[depth])
+
+    def below(self, value: Value, depth: int) -> Value:
+        """An input of the tree, as an adder that wants values of `depth` sees it."""
+        return self._held(value, sum(count for cut, count in self.cuts.items() if cut >= depth))
+
+    def _held(self, value: Value, count: int) -> Value:
+        for _ in range(count):
+            register = Signal(value.shape(), name="held")
+            with self.m.If(self.enable):
+                self.m.d.sync += register.eq(value)
+            value = register
+        return value
+
+
+PLAIN = Pipeline(Module(), Cat(), 0, 0)  # no registers
+
+
+def height(planes: int, count: int) -> int:
+    """Adders in a row of `weighted_popcount` of so many planes of `count` bits; planes of one bit are no sum."""
+    if planes > 1 and count > 1:
+        return 1 + height((planes + 1) // 2, count)
+    return 0 if count <= 3 else 1 + height(1, count // 2)
+
+
+def popcount(bits: Sequence[Value], pipeline: Pipeline = PLAIN, depth: int = 0) -> Value:
     """How many of `bits` (one or more, each one bit) are set: unsigned, as wide as their number needs.
 
     A tree of adders on full adders, in which each adder takes one bit as its carry-in: two counts of n bits and one bit more are a count of
@@ -15,14 +53,16 @@ def popcount(bits: Sequence[Value]) -> Value:
     every family: `python -m arbonn.flows.lut_table`.
     """
     if len(bits) == 1:
-        return bits[0]
+        return pipeline.below(bits[0], depth)
     if len(bits) == 2:
-        return Cat(bits[0] ^ bits[1], bits[0] & bits[1])
+        return pipeline.below(Cat(bits[0] ^ bits[1], bits[0] & bits[1]), depth)
     if len(bits) == 3:
         a, b, c = bits
-        return Cat(a ^ b ^ c, (a & b) | (a & c) | (b & c))
+        return pipeline.below(Cat(a ^ b ^ c, (a & b) | (a & c) | (b & c)), depth)
     half = len(bits) // 2
-    return with_carry(popcount(bits[1 : half + 1]), popcount(bits[half + 1 :]), bits[0])[: len(bits).bit_length()]
+    left, right = popcount(bits[1 : half + 1], pipeline, depth + 1), popcount(bits[half + 1 :], pipeline, depth + 1)
+    total = with_carry(left, right, pipeline.below(bits[0], depth + 1))[: len(bits).bit_length()]
+    return pipeline.after(total, depth)
 
 
 def with_carry(a: Value, b: Value, carry: Value) -> Value:
@@ -30,21 +70,23 @@ def with_carry(a: Value, b: Value, carry: Value) -> Value:
     return (Cat(carry, a) + Cat(carry, b))[1:]
 
 
-def weighted_popcount(planes: Sequence[Sequence[Value]]) -> Value:
+def weighted_popcount(planes: Sequence[Sequence[Value]], pipeline: Pipeline = PLAIN) -> Value:
     """sum_j 2^j popcount(planes[j]) for one or more planes, each of as many bits. Unsigned, as wide as the greatest sum needs.
 
     A tree over the planes; the adder that joins two groups takes a bit of the upper group's lowest plane as its carry-in.
     """
     if len(planes[0]) == 1:
-        return Cat(*(plane[0] for plane in planes))
-    return _joined(planes, 0)
+        return pipeline.below(Cat(*(plane[0] for plane in planes)), 0)
+    return _joined(planes, 0, pipeline, 0)
 
 
-def _joined(planes: Sequence[Sequence[Value]], without: int) -> Value:
+def _joined(planes: Sequence[Sequence[Value]], without: int, pipeline: Pipeline, depth: int) -> Value:
     """The same, `without` (0 or 1) of the lowest plane's bits: its first is the carry-in that joins these planes to those below."""
     if len(planes) == 1:
-        return popcount(planes[0][without:])
+        return popcount(planes[0][without:], pipeline, depth)
     shift = (len(planes) + 1) // 2
-    low, high = _joined(planes[:shift], without), _joined(planes[shift:], 1)
+    low = _joined(planes[:shift], without, pipeline, depth + 1)
+    high = _joined(planes[shift:], 1, pipeline, depth + 1)
     most = len(planes[0]) * ((1 << len(planes)) - 1) - without
-    return Cat(low[:shift], with_carry(low[shift:], high, planes[shift][0]))[: most.bit_length()]
+    upper = with_carry(low[shift:], high, pipeline.below(planes[shift][0], depth + 1))
+    return pipeline.after(Cat(low[:shift], upper)[: most.bit_length()], depth)

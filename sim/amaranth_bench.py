@@ -24,6 +24,7 @@ from arbonn.hw.accelerator import Accelerator
 from arbonn.hw.datatypes import Integers
 from arbonn.hw.graph import DataflowGraph, Stream
 from arbonn.hw.packing import pack
+from arbonn.hw.units.mvau import MVAU
 from arbonn.hw.units.unrolled_mvau import UnrolledMVAU
 from arbonn.sim.bench import AFTER, Run
 from arbonn.sim.harness import observed, record_words
@@ -39,8 +40,8 @@ LOOKED = 256  # cycles between two looks at the time limit
 def simulates(graph: DataflowGraph) -> None:
     """Raises ToolError where `graph` holds what Amaranth's simulator knows nothing of."""
     for node in graph.nodes:
-        if isinstance(node, UnrolledMVAU) and node.primitives:
-            found = f"{node.id} (UnrolledMVAU) is made of a family's cells, which Amaranth does not simulate"
+        if isinstance(node, MVAU | UnrolledMVAU) and node.primitives:
+            found = f"{node.id} ({node.kind}) is made of a family's cells, which Amaranth does not simulate"
             raise ToolError(
                 NAME, found=found, allowed="units of Amaranth's own logic", fix="a simulator of Verilog: `arbonn doctor` lists them"
             )

@@ -20,6 +20,7 @@ from arbonn.hw.units.fm_padding import FMPadding
 from arbonn.hw.units.max_pool import MaxPool
 from arbonn.hw.units.mvau import MVAU
 from arbonn.hw.units.shuffle import Shuffle
+from arbonn.hw.units.sparse_mvau import SparseMVAU
 from arbonn.hw.units.split import Split
 from arbonn.hw.units.swg import SWG
 from arbonn.hw.units.unrolled_mvau import UnrolledMVAU
@@ -138,6 +139,32 @@ def borders(draw: st.DrawFn) -> DataflowGraph:
 UNROLLED = ("BIPOLAR", "BINARY", "TERNARY", "UINT3", "INT2")  # inputs
 
 
+PAIRS = [((-1, 1), "BIPOLAR"), ((0, 1), "BINARY"), ((0, -1), "TERNARY"), ((-3, 2), "INT3"), ((1, 3), "UINT2"), ((2, 2), "UINT2")]
+
+
+@st.composite
+def sparse(draw: st.DrawFn) -> DataflowGraph:
+    """A SparseMVAU: any two values, any share of the rarer one, whole sums or levels."""
+    random, dtype = np.random.default_rng(draw(seeds)), draw(types)
+    rows, columns = draw(st.integers(1, 6)), draw(st.integers(1, 12))
+    pair, weight_dtype = draw(
+        st.sampled_from(
+            [((-1, 1), "BIPOLAR"), ((0, 1), "BINARY"), ((0, -1), "TERNARY"), ((-3, 2), "INT3"), ((1, 3), "UINT2"), ((2, 2), "UINT2")]
+        )
+    )
+    weights = np.where(random.random((rows, columns)) < draw(st.sampled_from([0.0, 0.2, 0.6, 1.0])), pair[1], pair[0])
+    popcount = weight_dtype == "BIPOLAR" and draw(st.booleans())
+    node = SparseMVAU("u", weights, datatype(weight_dtype), "popcount" if popcount else "dot", parallel=draw(st.integers(1, 4)))
+    low, high = node.folded.accumulator_range(dtype.low, dtype.high, dtype)
+    out = smallest(int(low.min()), int(high.max()))
+    if draw(st.booleans()):
+        out, count, offset = output_of_levels(draw)
+        node = replace(node, thresholds=np.sort(random.integers(low.min() - 2, high.max() + 3, (rows, count)), axis=1), offset=offset)
+    shape = draw(st.sampled_from([(), (2,), (2, 2)]))
+    ports = {"i": ((*shape, columns), dtype, draw_divisor(draw, columns)), "o": ((*shape, rows), out, draw_divisor(draw, rows))}
+    return alone(node, ports)
+
+
 @st.composite
 def unrolled(draw: st.DrawFn) -> DataflowGraph:
     """An UnrolledMVAU over pixels: any of its types, whole sums or levels."""
@@ -158,6 +185,7 @@ def unrolled(draw: st.DrawFn) -> DataflowGraph:
 
 UNITS: dict[str, st.SearchStrategy[DataflowGraph]] = {
     "UnrolledMVAU": unrolled(),
+    "SparseMVAU": sparse(),
     "SWG": swgs(),
     **{kind: windowed(kind) for kind in ("MaxPool", "AccPool", "VVAU")},
     **{kind: joins(kind) for kind in ("AddStreams", "DuplicateStreams", "Concat", "Split")},

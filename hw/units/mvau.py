@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib.memory import Memory
 
 from arbonn.hw.datatypes import DataType, Integers, smallest
-from arbonn.hw.graph import Cost, Ports
+from arbonn.hw.graph import UNSAVED_DEFAULT, Cost, Ports
+from arbonn.hw.netlist_logic import NetlistLogic
 from arbonn.hw.parameters import Parametric, ParametricComponent, Table
-from arbonn.hw.popcount import weighted_popcount
+from arbonn.hw.popcount import PLAIN, Pipeline, height, weighted_popcount
 from arbonn.hw.rom import memory_cost, pack_words
 from arbonn.hw.schedule import Control, Mark, Schedule, at, last
 from arbonn.hw.sequencer import Sequencer
 from arbonn.hw.unit_component import UnitComponent
 from arbonn.hw.units.levels import amaranth_shape, count_reached, level_problems, levels, threshold_table, threshold_values, threshold_words
+from arbonn.hw.xnor_popcount import xnor_popcount
 
-DEPTHS = (3, 4)  # fetch, popcount, accumulate + threshold; or threshold in a stage of its own
+DEPTHS = range(3, 17)  # fetch, popcount, accumulate + threshold; 4: threshold in a stage of its own; more: more stages of popcount
 
 
 @dataclass(frozen=True, eq=False)
 class MVAU(Parametric):
     """o[r] = levels(acc[r]), or acc[r] itself without thresholds.
 
-    Parameters  weights (MH, MW). thresholds (MH, T), rising, or None. depth: pipeline stages, 3 or 4.
+    Parameters  weights (MH, MW). thresholds (MH, T), rising, or None.
+                depth: pipeline stages, 3 .. 16. From 4 on thresholds are compared in a stage of their own; d > 4 cuts the sum of a
+                transfer's products into d - 3 stages.
+                primitives: these sums as LUTs and carry chains of 7-series and UltraScale+ (`arbonn.hw.xnor_popcount`), domain "popcount".
     Streams     i: (..., MW), SIMD = its lanes.  o: (..., MH), PE = its lanes.  NF = MH / PE, SF = MW / SIMD.
     domain      "dot": acc = w . x.  "popcount" (BIPOLAR weights): acc = sum_j 2^j popcount(XNOR(x_j, w)) over the bit planes x_j of the
                 stored x (of x + 2^(k-1) for INTk). So dot = 2 acc - MW for BIPOLAR x, and dot + a constant a row for the others.
@@ -44,7 +49,8 @@ class MVAU(Parametric):
     domain: str = "popcount"
     thresholds: Integers | None = None
     offset: int = 0
-    depth: int = 3
+    depth: int = DEPTHS[0]
+    primitives: bool = field(default=False, kw_only=True, metadata=UNSAVED_DEFAULT)
 
     @property
     def rows(self) -> int:
@@ -76,7 +82,9 @@ class MVAU(Parametric):
             return
         yield from self.parameter_problems()
         if self.depth not in DEPTHS:
-            yield f"depth {self.depth} ({' or '.join(map(str, DEPTHS))} allowed)"
+            yield f"depth {self.depth} ({DEPTHS[0]} .. {DEPTHS[-1]} allowed)"
+        if self.primitives and self.domain != "popcount":
+            yield f"primitives in the domain {self.domain!r} (popcount allowed)"
         if self.thresholds is not None:
             yield from level_problems(self.thresholds, self.rows, self.offset, o.dtype)
         else:
@@ -172,7 +180,10 @@ LUTS_SOURCE = "LUTs per binary operation measured on single layers; control and 
 
 
 class MVAUComponent(ParametricComponent):
-    """Stages: (1) input and weights fetched, (2) PE popcounts, (3) accumulated and compared; with depth 4 compared in (4)."""
+    """Stages: (1) input and weights fetched, (2) PE popcounts, in more than one from depth 5 on, (3) accumulated and compared.
+
+    From depth 4 on they are compared in a stage behind the accumulators.
+    """
 
     node: MVAU
 
@@ -189,8 +200,9 @@ class MVAUComponent(ParametricComponent):
         word_bits = i.lanes * node.weight_dtype.bits
         weights = self.table(m, "weights", address, move)
 
-        # Marks of the steps in stages 1 and 2: does it exist, is it its row's first.
-        fired, first = Signal(2), Signal(2)
+        # Marks of the steps in stages 1, 2 and what is more of the popcount: does it exist, is it its row's first.
+        more = max(0, node.depth - 4)
+        fired, first = Signal(2 + more), Signal(2 + more)
         with m.If(move):
             m.d.sync += [fired.eq(Cat(seq.fire, fired)), first.eq(Cat(seq.index[1] == 0, first))]
 
@@ -198,16 +210,16 @@ class MVAUComponent(ParametricComponent):
         shape = amaranth_shape(low, high)
         totals = []
         for pe in range(o.lanes):
-            term = self._products(x, weights[pe * word_bits : (pe + 1) * word_bits])
+            term = self._products(m, x, weights[pe * word_bits : (pe + 1) * word_bits], move, more, pe)
             partial, acc, total = (
                 Signal(term.shape(), name=f"partial_{pe}"),
                 Signal(shape, name=f"acc_{pe}"),
                 Signal(shape, name=f"total_{pe}"),
             )
-            m.d.comb += total.eq(partial + Mux(first[1], 0, acc))
+            m.d.comb += total.eq(partial + Mux(first[-1], 0, acc))
             with m.If(move):
                 m.d.sync += partial.eq(term)
-            with m.If(move & fired[1]):  # a bubble must not accumulate
+            with m.If(move & fired[-1]):  # a bubble must not accumulate
                 m.d.sync += acc.eq(total)
             totals.append(total if node.depth == 3 else acc)
         self._output(m, seq, totals)
@@ -234,12 +246,20 @@ class MVAUComponent(ParametricComponent):
             m.d.sync += bypass.eq(seq.now["i"])
         return Mux(bypass, straight, read.data)
 
-    def _products(self, x: Value, weights: Value) -> Value:
-        """One transfer's contribution to one row's accumulator."""
+    def _products(self, m: Module, x: Value, weights: Value, move: Value, more: int, pe: int) -> Value:
+        """One transfer's contribution to one row's accumulator, `more` clocks later."""
         i, node = self.streams["i"], self.node
         bits, weight_bits = i.dtype.bits, node.weight_dtype.bits
         lanes = [(x[k * bits : (k + 1) * bits], weights[k * weight_bits : (k + 1) * weight_bits]) for k in range(i.lanes)]
-        return products(lanes, i.dtype, node.weight_dtype, node.domain)
+        if not node.primitives:
+            return products(lanes, i.dtype, node.weight_dtype, node.domain, (m, move, more))
+        planes = []
+        for j in range(bits):
+            netlist = xnor_popcount(i.lanes, xor=i.dtype.signed and j == bits - 1)
+            pairs = [value for a, w in lanes for value in (a[j], w)]
+            logic = NetlistLogic(m, f"row_{pe}_plane_{j}", netlist, pairs, depth=1 + more, enable=move, primitives=True)
+            planes.append(logic.outputs[0] << j)
+        return tree_sum(planes)
 
     def _output(self, m: Module, seq: Sequencer, totals: list[Value]) -> None:
         node, o = self.node, self.streams["o"]
@@ -262,30 +282,41 @@ class MVAUComponent(ParametricComponent):
             m.d.sync += self.port("o").payload.eq(Cat(*payload))
 
 
-def products(lanes: list[tuple[Value, Value]], dtype: DataType, weight_dtype: DataType, domain: str) -> Value:
+Registered = tuple[Module, Value, int]  # where registers go, when they move, how many stand between products and sum
+
+
+def products(
+    lanes: list[tuple[Value, Value]], dtype: DataType, weight_dtype: DataType, domain: str, registered: Registered | None = None
+) -> Value:  # fmt: skip
     """What pairs of stored (input, weight) add to an accumulator of `domain`."""
     if domain == "dot":
-        return tree_sum([number(a, dtype) * number(w, weight_dtype) for a, w in lanes])
+        return tree_sum([number(a, dtype) * number(w, weight_dtype) for a, w in lanes], registered)
     by_lanes = len(lanes) <= FEW_LANES and dtype.bits >= MANY_BITS
-    return lane_sum(lanes, dtype) if by_lanes else plane_sum(lanes, dtype)
+    return lane_sum(lanes, dtype, registered) if by_lanes else plane_sum(lanes, dtype, registered)
 
 
-def plane_sum(lanes: list[tuple[Value, Value]], dtype: DataType) -> Value:
+def plane_sum(lanes: list[tuple[Value, Value]], dtype: DataType, registered: Registered | None = None) -> Value:
     """sum_j 2^j popcount(XNOR(x_j, w)), plane by plane."""
     flip = dtype.signed  # offset binary: x + 2^(k-1) has the top bit inverted
-    return weighted_popcount([[~(a[j] ^ w) ^ (flip and j == dtype.bits - 1) for a, w in lanes] for j in range(dtype.bits)])
+    planes = [[~(a[j] ^ w) ^ (flip and j == dtype.bits - 1) for a, w in lanes] for j in range(dtype.bits)]
+    return weighted_popcount(planes, Pipeline(*registered, height(dtype.bits, len(lanes))) if registered else PLAIN)
 
 
-def lane_sum(lanes: list[tuple[Value, Value]], dtype: DataType) -> Value:
+def lane_sum(lanes: list[tuple[Value, Value]], dtype: DataType, registered: Registered | None = None) -> Value:
     """The same, lane by lane: XNOR(x, w) of all bits of a lane is one unsigned number."""
     top = (1 << dtype.bits - 1) if dtype.signed else 0
-    return tree_sum([~(a ^ w.replicate(dtype.bits)) ^ top for a, w in lanes])
+    return tree_sum([~(a ^ w.replicate(dtype.bits)) ^ top for a, w in lanes], registered)
 
 
-def tree_sum(terms: list[Value]) -> Value:
+def tree_sum(terms: list[Value], registered: Registered | None = None) -> Value:
     """Sum by halves: no deep chain of growing adders."""
+    depth = (len(terms) - 1).bit_length()
+    pipeline = Pipeline(*registered, depth) if registered else PLAIN
+    terms = [pipeline.below(term, depth) for term in terms]
     while len(terms) > 1:
+        depth -= 1
         terms = [a + b for a, b in zip(terms[::2], terms[1::2], strict=False)] + ([terms[-1]] if len(terms) % 2 else [])
+        terms = [pipeline.after(term, depth) for term in terms]
     return terms[0]
 
 

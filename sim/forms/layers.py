@@ -1,4 +1,4 @@
-"""MVAU and UnrolledMVAU: popcounts over pairs of bit planes, or products of integers where those are at hand and cost less."""
+"""MVAU, UnrolledMVAU and SparseMVAU: popcounts over pairs of bit planes, or products of integers where those are at hand and cost less."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from arbonn.hw.datatypes import DataType, Integers
 from arbonn.hw.graph import Ports
 from arbonn.hw.units.mvau import MVAU
+from arbonn.hw.units.sparse_mvau import SparseMVAU
 from arbonn.hw.units.unrolled_mvau import UnrolledMVAU
 from arbonn.sim import bits
 from arbonn.sim.bits import WORD, Words
@@ -46,6 +47,12 @@ def mvau(node: MVAU, ports: Ports) -> Step:
 @form(UnrolledMVAU)
 def unrolled_mvau(node: UnrolledMVAU, ports: Ports) -> Step:
     """The values of the folded layer."""
+    return mvau(node.folded, ports)
+
+
+@form(SparseMVAU)
+def sparse_mvau(node: SparseMVAU, ports: Ports) -> Step:
+    """The values of the layer that knows nothing of connections."""
     return mvau(node.folded, ports)
 
 

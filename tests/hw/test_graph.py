@@ -77,7 +77,7 @@ def broken() -> dict[str, DataflowGraph]:
         "node id 'Mvau'": good.with_nodes([replace(first, id="Mvau"), *good.nodes[1:]], good.streams),
         "output port mvau_0.o is on 0 streams": with_stream(good, "mvau_0_o", source=None),
         "input x is UINT2, the contract says UINT3": with_stream(good, "x", dtype=datatype("UINT2")),
-        "depth 9 (3 or 4 allowed)": good.with_nodes([replace(first, depth=9), *good.nodes[1:]], good.streams),
+        "depth 17 (3 .. 16 allowed)": good.with_nodes([replace(first, depth=17), *good.nodes[1:]], good.streams),
         "a directed cycle through fifo_a, fifo_b": DataflowGraph(
             tuple(FIFO(f"fifo_{name}", 2) for name in "abc"),
             tuple(

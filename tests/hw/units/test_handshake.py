@@ -34,6 +34,7 @@ from arbonn.hw.units.lookup import Lookup
 from arbonn.hw.units.max_pool import MaxPool
 from arbonn.hw.units.mvau import MVAU
 from arbonn.hw.units.shuffle import Shuffle
+from arbonn.hw.units.sparse_mvau import SparseMVAU
 from arbonn.hw.units.split import Split
 from arbonn.hw.units.swg import SWG
 from arbonn.hw.units.thresholding import Thresholding
@@ -80,6 +81,10 @@ CASES: dict[str, tuple[Node, dict[str, Stream]]] = {
     "UnrolledMVAU": (
         UnrolledMVAU("u", RANDOM.choice([-1, 1], (3, 8)), BIT, "popcount", np.array([[4], [3], [5]]), depth=2),
         {"i": port("BIPOLAR", 8, 8), "o": port("BIPOLAR", 3, 3)},
+    ),
+    "SparseMVAU": (
+        SparseMVAU("u", np.array([[-1, 1, -1, -1], [1, 1, -1, -1]]), BIT, thresholds=np.array([[2], [1]])),
+        {"i": port("BIPOLAR", 4, 2), "o": port("BIPOLAR", 2, 1)},
     ),
     "AddStreams": (
         AddStreams("u"),
