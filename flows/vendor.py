@@ -13,11 +13,12 @@ from typing import Any
 from arbonn.errors import InputError
 from arbonn.files import write_text
 from arbonn.flows import families, tools
+from arbonn.flows.fusesoc import core
 from arbonn.flows.progress import Report, silent
 from arbonn.flows.results import PackageResult, UnitCells
 from arbonn.flows.vendor_ipxact import component_xml, ports_of
 from arbonn.flows.vendor_pynq import DRIVER
-from arbonn.flows.vendor_vivado import core, tcl, xdc
+from arbonn.flows.vendor_vivado import tcl, xdc
 from arbonn.hw.accelerator import Accelerator
 from arbonn.hw.boards import Board, boards
 from arbonn.hw.boards.amd import AmdBoard, amd_boards
@@ -57,7 +58,7 @@ def package_axi(graph: DataflowGraph, board: AmdBoard, folder: Path, report: Rep
     texts = {
         SOURCE: verilog,
         f"{TOP}.xdc": xdc(board),
-        f"{TOP}.core": core(memory, [SOURCE], version),
+        f"{TOP}.core": core(TOP, version, memory.graph_digest, [SOURCE]),
         "component.xml": component_xml(memory, ports_of(verilog), [SOURCE], version),
         "build.tcl": tcl(board, memory),
         "memory_map.json": json.dumps(memory.as_json(), indent=1) + "\n",

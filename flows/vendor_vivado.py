@@ -119,20 +119,3 @@ file copy -force [lindex [glob $out/vivado/arbonn.gen/sources_1/bd/system/hw_han
 def xdc(board: AmdBoard) -> str:
     """The clock, for synthesis of the accelerator alone; in the project the processor's own constraint holds."""
     return f"create_clock -name aclk -period {1000 / board.clock_mhz:.3f} [get_ports aclk]\n"
-
-
-def core(memory: MemoryMap, files: list[str], version: str) -> str:
-    """The FuseSoC core file (CAPI2)."""
-    sources = "".join(f"      - {name}\n" for name in files)
-    return f"""CAPI=2:
-name: {VENDOR}:{LIBRARY}:{TOP}:{version}
-description: binary neural network, graph {memory.graph_digest[:16]}
-filesets:
-  rtl:
-    files:
-{sources}    file_type: verilogSource
-targets:
-  default:
-    filesets: [rtl]
-    toplevel: {TOP}
-"""
