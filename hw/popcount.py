@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from amaranth.hdl import Cat, Module, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Signal, Value
 
 
 class Pipeline:
@@ -14,7 +14,7 @@ class Pipeline:
     A value of depth d has d adders between it and the sum.
     """
 
-    def __init__(self, m: Module, enable: Value, count: int, height: int) -> None:
+    def __init__(self, m: Module | None, enable: Value, count: int, height: int) -> None:
         self.m, self.enable = m, enable
         self.cuts = Counter(k * height // (count + 1) for k in range(1, count + 1))
 
@@ -28,6 +28,7 @@ class Pipeline:
 
     def _held(self, value: Value, count: int) -> Value:
         for _ in range(count):
+            assert self.m is not None  # only `PLAIN`, which has no registers, goes without a module
             register = Signal(value.shape(), name="held")
             with self.m.If(self.enable):
                 self.m.d.sync += register.eq(value)
@@ -35,7 +36,7 @@ class Pipeline:
         return value
 
 
-PLAIN = Pipeline(Module(), Cat(), 0, 0)  # no registers
+PLAIN = Pipeline(None, Const(1), 0, 0)  # no registers
 
 
 def height(planes: int, count: int) -> int:
