@@ -76,7 +76,8 @@ def front_plot(result: ExploreResult, across: str, up: str) -> tuple[dict[str, A
         x=x, y=y,
         color=altair.Color("state", type="nominal", scale=colours, title=None),
         shape=altair.Shape("state", type="nominal", scale=shapes, title=None),
-        size=altair.condition("datum.row === picked", altair.value(330), altair.value(70)),
+        size=altair.when("datum.row === picked").then(altair.value(330)).when("datum.state === 'front'").then(altair.value(130))
+        .otherwise(altair.value(60)),
         stroke=altair.condition("datum.row === picked", altair.value("var(--ink)"), altair.value("transparent")),
         tooltip=[altair.Tooltip(name, type="nominal") for name in ("point", "state", across, up)],
     )  # fmt: skip
