@@ -7,6 +7,7 @@ importing this module costs nothing.
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -73,6 +74,13 @@ def train(recipe: Recipe | Path, common: Common = Common()) -> TrainResult:
     """Trains the network of a recipe and exports it; a killed training goes on from its last checkpoint."""
     from arbonn.model.data import inputs
 
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # one process would hold the store's lock and wait for those that wait for it
+        raise InputError(
+            "arbonn train",
+            found="a process of torchrun",
+            allowed="one process, whose result the store keeps",
+            fix="torchrun -m arbonn.flows.distributed RECIPE --out DIR",
+        )
     wanted = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
 
     def make(folder: Path) -> TrainResult:

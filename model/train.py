@@ -20,14 +20,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from lightning_fabric.loggers import TensorBoardLogger
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from arbonn.errors import DataError, TrainError
 from arbonn.files import replacing, write_text
-from arbonn.model import networks
+from arbonn.model import networks, processes
 from arbonn.model.batches import Frames, batches, domain_count, load, steps_per_epoch, tensors
 from arbonn.model.checkpoint import load_checkpoint, save_checkpoint
 from arbonn.model.data import DataSet
@@ -75,15 +74,20 @@ class Progress:
 
 def train(recipe: TrainRecipe, folder: Path, on_progress: Callable[[Progress], None] | None = None) -> TrainOutcome:
     """Trains what `recipe` describes in `folder`, or goes on with what an earlier call left there, and exports it."""
+    with processes.writable(folder) as own:
+        return _train(recipe, folder / "checkpoint.pt", own, on_progress)
+
+
+def _train(recipe: TrainRecipe, left: Path, folder: Path, on_progress: Callable[[Progress], None] | None) -> TrainOutcome:
     config = recipe.train
-    fabric = _fabric(config)
+    fabric = processes.fabric(config)
     data = load(recipe)
     _every_class(data)
-    checkpoint = folder / "checkpoint.pt"
+    checkpoint = folder / left.name
 
     with torch.random.fork_rng(devices=[]), _threads(config.threads):  # the caller's own random numbers stay as they were
         torch.manual_seed(recipe.seed)
-        method, network = build(recipe, data)
+        method, network = build(recipe, data, fabric.world_size)
         optimizer = _optimizer(config, method.param_groups(network))
         method.to(fabric.device)
         model, optimizer = fabric.setup(network, optimizer)
@@ -92,8 +96,8 @@ def train(recipe: TrainRecipe, folder: Path, on_progress: Callable[[Progress], N
         measures = Measures(Scene(network, method, data, recipe, fabric.device))
         run = _Run()
         everything = tensors(data, data.train, fabric.device)
-        if checkpoint.exists():
-            load_checkpoint(checkpoint, recipe, network, method, optimizer, measures, run, fabric.device)
+        if left.exists():
+            load_checkpoint(left, recipe, network, method, optimizer, measures, run, fabric.device)
         else:
             method.teach(Lessons(*everything, config.batch, config.lr, recipe.seed))
         logger = _logger(config, folder, run)
@@ -105,7 +109,8 @@ def train(recipe: TrainRecipe, folder: Path, on_progress: Callable[[Progress], N
             losses: list[Tensor] = []  # on the device: asking for a number each step would make it wait
             if run.step == 0:
                 measures.restart()
-            for step, (inputs, labels, domains) in batches(recipe, data, method, run.epoch, run.step, fabric.device):
+            for step, batch in batches(recipe, data, method, run.epoch, run.step, fabric.device):
+                inputs, labels, domains = processes.own_part(fabric, batch)
                 number = run.epoch * steps + step
                 lr = _set_lr(optimizer, config, number, steps)
                 context = Context(network, optimizer, inputs, labels, domains, domain_count(recipe, data), recipe.seed, number, lr)
@@ -127,6 +132,7 @@ def train(recipe: TrainRecipe, folder: Path, on_progress: Callable[[Progress], N
                     save_checkpoint(checkpoint, recipe, network, method, optimizer, measures, run)
 
             run.take(losses, recipe)
+            processes.agree(fabric, network)
             val_accuracy = accuracy(network, *val)
             found = {**measures.epoch(), **method.measures()}
             run.end_epoch(network, val_accuracy, len(data.val), steps, config, found, time.perf_counter() - started)
@@ -150,11 +156,11 @@ def train(recipe: TrainRecipe, folder: Path, on_progress: Callable[[Progress], N
     return _finish(recipe, folder, data, network.cpu(), run, {**last, **final}, binary_weights)
 
 
-def build(recipe: TrainRecipe, data: DataSet) -> tuple[Method, nn.Module]:
-    """The method and the untrained network of a recipe. Methods draw no random numbers here: arms of one seed start alike."""
+def build(recipe: TrainRecipe, data: DataSet, parts: int = 1) -> tuple[Method, nn.Module]:
+    """The method and the untrained network of a recipe, for batches in `parts`. Methods draw nothing here: arms of a seed start alike."""
     method: Method = METHODS.get(recipe.method.name, "method.name")(recipe.method)
     network = networks.build(recipe.network, data.image, data.classes, method)
-    method.prepare(network, domain_count(recipe, data), recipe.train.batch)
+    method.prepare(network, domain_count(recipe, data), recipe.train.batch // parts)
     return method, network
 
 
@@ -177,7 +183,7 @@ class _Run:
 
     def take(self, losses: list[Tensor], recipe: TrainRecipe) -> None:
         """Adds the losses of the steps since the last call, and empties the list. The first that is no number is a TrainError."""
-        values = torch.stack(losses).tolist() if losses else []
+        values = processes.mean_losses(losses)
         for number, value in enumerate(values, start=self.step - len(values) + 1):
             if not math.isfinite(value):
                 raise TrainError(
@@ -218,13 +224,6 @@ def _needs_domains(method: Method, recipe: TrainRecipe, domains: int) -> None:
             allowed=f"at least 2 domains: `{recipe.method.name}` compares them",
             fix=f'augment = ["none", "shift"], a data set with domains, or {other}',
         )  # fmt: skip
-
-
-def _fabric(config: TrainConfig) -> Fabric:
-    try:
-        return Fabric(accelerator=config.device, devices=1, precision=config.precision)
-    except (RuntimeError, ValueError) as error:
-        raise TrainError("train.device", found=f"`{config.device}` cannot be used: {error}", allowed="cpu, cuda, mps, auto") from None
 
 
 @contextmanager
