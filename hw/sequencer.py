@@ -138,8 +138,12 @@ class Sequencer(wiring.Component):
         return Cat(*terms).all() if terms else Const(1, 1)
 
     def _need(self, m: Module, need: Need) -> Value:
-        counter = self.counter[need.counter]
-        enough = (counter if need.sign > 0 else -counter) >= self._form(m, need.coef) + need.const
+        counter, form = self.counter[need.counter], self._form(m, need.coef)
+        # One comparison, with no adder before it where a form over loops meets no constant but 0 or 1: this is an SWG's slowest path.
+        if need.sign > 0:
+            enough = counter > form + (need.const - 1) if need.const > 0 else counter >= form + need.const
+        else:
+            enough = -need.const - form >= counter
         return enough if not need.when else ~self._holds(m, need.when) | enough
 
     def _form(self, m: Module, coef: tuple[int, ...]) -> Value:
