@@ -13,7 +13,7 @@ from arbonn.flows.options import LowerOptions
 from arbonn.flows.progress import Report, silent
 from arbonn.flows.results import LowerResult
 from arbonn.flows.runtime_weights import with_runtime_weights
-from arbonn.flows.target import Target, fold_for, unrolled_for
+from arbonn.flows.target import Target, engines_for, fold_for, unrolled_for
 from arbonn.hw import graph_file
 from arbonn.hw.boards import any_board
 from arbonn.hw.graph import DataflowGraph
@@ -36,7 +36,8 @@ def lower_and_fold(model: Path, options: LowerOptions, folder: Path, report: Rep
     if options.unrolled is not None:
         folded = unrolled_for(lowered.graph, options, report)
     else:
-        folded = fold_for(with_runtime_weights(lowered.graph) if options.runtime_weights else lowered.graph, target)
+        graph = with_runtime_weights(lowered.graph) if options.runtime_weights else lowered.graph
+        folded = fold_for(engines_for(graph, options), target)
     graph_file.save(folded.graph, folder)
     compared = lowered.verification
     times = figures(folded.graph, predict(folded.graph, 8 + 2 * len(folded.graph.nodes)))

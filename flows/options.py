@@ -18,6 +18,7 @@ class LowerOptions:
     """How a file becomes a folded graph. `samples`: a .npy file of frames to compare on, else so many drawn ones.
 
     unrolled  weights as wiring, for that family of devices: no board, no folding.    unroll_seconds  most of each layer's search.
+    pipeline  stages that every folded layer has more than the least.    primitives  its sums as cells of 7-series and UltraScale+.
     """
 
     input: str | None = None
@@ -33,6 +34,8 @@ class LowerOptions:
     runtime_weights: bool = False
     unrolled: Family | None = None
     unroll_seconds: float = 60.0
+    pipeline: int = 0
+    primitives: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,17 @@ from pathlib import Path
 
 from arbonn.errors import FitError, InputError
 from arbonn.flows.buffers import busy_cycles, size_buffers
+from arbonn.flows.cmvm import PRIMITIVES
 from arbonn.flows.fold import Fold, Room, fold, measure
 from arbonn.flows.folding import apply_folding, folding_of, read_folding, unbuffered
 from arbonn.flows.lowering.passes import run_passes
+from arbonn.flows.lowering.passes.engines import Engines
 from arbonn.flows.lowering.passes.unroll import Unroll
 from arbonn.flows.memories import with_blocks, without_blocks
 from arbonn.flows.options import LowerOptions
 from arbonn.flows.progress import Report, silent
 from arbonn.hw.accelerator import version_code
-from arbonn.hw.boards import AmdBoard, Board
+from arbonn.hw.boards import AmdBoard, Board, any_board
 from arbonn.hw.graph import DataflowGraph
 from arbonn.hw.graph_file import digest
 from arbonn.hw.shells import protocol
@@ -66,12 +68,24 @@ def fold_for(graph: DataflowGraph, target: Target) -> Fold:
     return fold(graph, target.room(), int(clock_mhz * 1e6 / rate), clock_mhz)
 
 
+def engines_for(graph: DataflowGraph, options: LowerOptions) -> DataflowGraph:
+    """The graph with its folded layers pipelined, and built of cells, as asked."""
+    board = any_board(options.board)
+    if options.primitives and board.family not in PRIMITIVES:
+        raise InputError(
+            "--primitives", found=f"board {board.name} ({board.family})", allowed=f"boards of {' and '.join(PRIMITIVES)} devices",
+            fix="leave it out",
+        )  # fmt: skip
+    return run_passes(graph, (Engines(options.pipeline, options.primitives),))
+
+
 def unrolled_for(graph: DataflowGraph, options: LowerOptions, report: Report = silent) -> Fold:
     """The graph with its weights as wiring: chains of fully connected layers take a frame a cycle. Raises FitError above `max_luts`."""
     assert options.unrolled is not None
     asked = {
         "--target-fps": options.target_fps, "--clock-mhz": options.clock_mhz, "--folding": options.folding,
-        "--runtime-weights": options.runtime_weights or None,
+        "--runtime-weights": options.runtime_weights or None, "--pipeline": options.pipeline or None,
+        "--primitives": options.primitives or None,
     }  # fmt: skip
     for name, value in asked.items():
         if value is not None:

@@ -68,6 +68,10 @@ def lower(
         Family | None, typer.Option(help="Weights as wiring, all lanes: a vector a cycle, for that family of devices.")
     ] = None,
     unroll_seconds: Annotated[float, typer.Option(help="Most seconds of the search for few LUTs, each layer.")] = 60.0,
+    pipeline: Annotated[int, typer.Option(min=0, max=13, help="More stages in every folded layer, for a faster clock.")] = 0,
+    primitives: Annotated[
+        bool, typer.Option("--primitives", help="Sums of folded layers as LUT and carry cells, on an AMD board.")
+    ] = False,
     emit: Annotated[
         Dialect | None, typer.Option(help="Also write the network in this dialect, and compare it as qonnx executes it.")
     ] = None,
@@ -92,7 +96,7 @@ def lower(
     options = LowerOptions(
         input=contract, input_table=input_table, samples=samples or 100, board=board,
         target_fps=target_fps, clock_mhz=clock_mhz, max_luts=max_luts, folding=folding, runtime_weights=runtime_weights,
-        unrolled=unrolled, unroll_seconds=unroll_seconds,
+        unrolled=unrolled, unroll_seconds=unroll_seconds, pipeline=pipeline, primitives=primitives,
     )  # fmt: skip
     with shown() as report:
         result = stages.lower(model, options, Common(out, report=report))

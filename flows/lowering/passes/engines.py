@@ -1,0 +1,33 @@
+"""How folded layers add: in how many stages, and of what cells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from arbonn.flows.lowering.passes.base import Pass
+from arbonn.hw.graph import DataflowGraph, Node
+from arbonn.hw.units.mvau import DEPTHS, MVAU
+
+
+@dataclass(frozen=True)
+class Engines(Pass):
+    """Gives every MVAU more pipeline stages, or sums of a family's own cells.
+
+    Before  MVAU(depth, primitives).
+    After   MVAU(depth=3 + stages), at most the deepest there is; primitives where the domain is "popcount".
+    Keeps   every value, and cycles a frame; the latency grows by `stages` for each MVAU.
+    """
+
+    name: ClassVar[str] = "engines"
+    stages: int = 0
+    primitives: bool = False
+
+    def apply(self, graph: DataflowGraph) -> DataflowGraph:
+        return graph.with_nodes([self._set(node) for node in graph.nodes], graph.streams)
+
+    def _set(self, node: Node) -> Node:
+        if not isinstance(node, MVAU):
+            return node
+        depth = max(node.depth, min(DEPTHS[0] + self.stages, DEPTHS[-1]))
+        return replace(node, depth=depth, primitives=node.primitives or (self.primitives and node.domain == "popcount"))

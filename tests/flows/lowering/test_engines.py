@@ -1,0 +1,44 @@
+"""More stages and sums of cells change no value and no interval, only the latency: by a cycle for each stage and layer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from arbonn.errors import InputError
+from arbonn.flows.lowering.passes import run_passes
+from arbonn.flows.lowering.passes.engines import Engines
+from arbonn.flows.options import LowerOptions
+from arbonn.flows.target import engines_for
+from arbonn.hw.units.mvau import DEPTHS, MVAU
+from arbonn.sim.reference import execute
+from arbonn.sim.timing import figures, predict
+from tests.networks import small_network
+from tests.strategies import values
+
+
+@given(stages=st.integers(0, 20), primitives=st.booleans())
+def test_layers_are_as_asked_and_values_as_they_were(stages: int, primitives: bool) -> None:
+    graph = small_network()
+    made = run_passes(graph, (Engines(stages, primitives),))
+    before, after = ([n for n in g.nodes if isinstance(n, MVAU)] for g in (graph, made))
+    for old, new in zip(before, after, strict=True):
+        assert new.depth == max(old.depth, min(3 + stages, DEPTHS[-1]))
+        assert new.primitives == (primitives and new.domain == "popcount")
+    (x,) = graph.inputs
+    frames = {x.id: values(np.random.default_rng(0), x.dtype, (4, *x.shape))}
+    expected, found = execute(graph, frames), execute(made, frames)
+    assert all((expected[y.id] == found[y.id]).all() for y in graph.outputs)
+    slow, fast = (figures(g, predict(g, 12)) for g in (graph, made))
+    assert fast.latency - slow.latency == sum(new.depth - old.depth for old, new in zip(before, after, strict=True))
+    assert fast.interval == slow.interval
+
+
+def test_cells_are_for_amds_boards() -> None:
+    with pytest.raises(InputError) as caught:
+        engines_for(small_network(), LowerOptions(board="icebreaker", primitives=True))
+    assert str(caught.value) == (
+        "InputError: --primitives: board icebreaker (ice40)\n  allowed  boards of xc7 and xcup devices\n  fix      leave it out"
+    )
