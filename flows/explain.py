@@ -15,6 +15,7 @@ from arbonn.hw.units.dwc import DWC
 from arbonn.hw.units.fifo import FIFO
 from arbonn.hw.units.mvau import MVAU
 from arbonn.hw.units.thresholding import Thresholding
+from arbonn.hw.units.unrolled_mvau import UnrolledMVAU
 from arbonn.hw.units.vvau import VVAU
 from arbonn.sim import reference
 from arbonn.sim.timing import predict
@@ -85,6 +86,8 @@ def _with_sums(step: Step, node: Node, ports: Ports, values: dict[str, Integers]
     if thresholds is None:
         return step
     given = {port: values[ports[port].id] for port in node.takes}
+    if isinstance(node, UnrolledMVAU):
+        node = node.folded  # the same values, and its sums are numbers, not nets
     if isinstance(node, MVAU | VVAU):
         sums = replace(node, thresholds=None).evaluate(given, ports)["o"][0]
         return replace(step, sums=sums, sums_are="popcounts" if node.domain == "popcount" else "dot products", thresholds=thresholds)

@@ -55,6 +55,12 @@ def test_counts_of_synthesis_are_the_netlists_own(tmp_path: Path) -> None:
             "  allowed  1048576 weights and 4 GiB\n  fix      split the outputs into several matrices",
         ),
         (
+            np.ones((64, 8), dtype=np.int8),
+            {"levels": 10_000},
+            "{path}: 64 x 8 weights, about 1574.7 GiB of memory\n  allowed  1048576 weights and 4 GiB\n"
+            "  fix      leave --levels out, or give fewer: the tables grow with its square",
+        ),
+        (
             np.ones((2, 2)),
             {"thresholds": Path("t.npy")},
             "--thresholds: --outputs sum\n  allowed  thresholds with --outputs bit\n  fix      add `--outputs bit`",

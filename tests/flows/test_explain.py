@@ -14,11 +14,13 @@ from arbonn.errors import InputError
 from arbonn.flows.commands.teach import explain as command
 from arbonn.flows.explain import bit_rows, follow, picture
 from arbonn.flows.explain_page import as_svg, as_text
+from arbonn.flows.lowering.passes import run_passes
+from arbonn.flows.lowering.passes.unroll import Unroll
 from arbonn.hw import graph_file
 from arbonn.hw.graph import DataflowGraph
 from arbonn.sim import reference
 from arbonn.sim.timing import predict
-from tests.networks import small_network
+from tests.networks import mlp, small_network
 from tests.strategies import chains, values
 from tests.strategies_images import blocks
 
@@ -44,8 +46,10 @@ def buffered(graph: DataflowGraph) -> set[str]:
     return {s.id for s in graph.streams if s.source and graph.node(s.source.node).kind in ("FIFO", "DWC")}
 
 
-def test_the_sums_that_reach_their_threshold_are_the_ones() -> None:
-    graph = small_network()
+@pytest.mark.parametrize(
+    "graph", [small_network(), run_passes(mlp((8, 4, 4), "uint3", seed=0), (Unroll("ice40"),))], ids=["folded", "wiring"]
+)
+def test_the_sums_that_reach_their_threshold_are_the_ones(graph: DataflowGraph) -> None:
     frame = values(np.random.default_rng(3), graph.inputs[0].dtype, graph.inputs[0].shape)
     compared = [step for step in follow(graph, frame) if step.sums is not None and step.dtype == "BIPOLAR"]
     assert compared
