@@ -13,12 +13,13 @@ from arbonn.flows.options import LowerOptions
 from arbonn.flows.progress import Report, silent
 from arbonn.flows.results import LowerResult
 from arbonn.flows.runtime_weights import with_runtime_weights
-from arbonn.flows.target import Target, engines_for, fold_for, unrolled_for
+from arbonn.flows.target import Target, engines_for, fold_for, sparse_for, unrolled_for
 from arbonn.hw import graph_file
 from arbonn.hw.boards import any_board
 from arbonn.hw.graph import DataflowGraph
 from arbonn.hw.units.fifo import FIFO
 from arbonn.hw.units.mvau import MVAU
+from arbonn.hw.units.sparse_mvau import SparseMVAU
 from arbonn.hw.units.unrolled_mvau import UnrolledMVAU
 from arbonn.sim.timing import figures, predict
 
@@ -38,6 +39,7 @@ def lower_and_fold(model: Path, options: LowerOptions, folder: Path, report: Rep
     else:
         graph = with_runtime_weights(lowered.graph) if options.runtime_weights else lowered.graph
         folded = fold_for(engines_for(graph, options), target)
+        folded = sparse_for(folded, target.room()) if options.sparse else folded
     graph_file.save(folded.graph, folder)
     compared = lowered.verification
     times = figures(folded.graph, predict(folded.graph, 8 + 2 * len(folded.graph.nodes)))
@@ -47,7 +49,7 @@ def lower_and_fold(model: Path, options: LowerOptions, folder: Path, report: Rep
         input=str(lowered.contract),
         input_source=lowered.contract_source,
         notes=[*lowered.notes, *_unrolled_notes(folded.graph)],
-        weight_bits=sum(node.weights.size for node in folded.graph.nodes if isinstance(node, MVAU | UnrolledMVAU)),
+        weight_bits=sum(node.weights.size for node in folded.graph.nodes if isinstance(node, MVAU | SparseMVAU | UnrolledMVAU)),
         verified_samples=compared.samples,
         verified_integers=compared.integers,
         samples_source=lowered.frames_source,

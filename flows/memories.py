@@ -8,6 +8,7 @@ from dataclasses import replace
 from arbonn.hw.graph import DataflowGraph, Node
 from arbonn.hw.parameters import Parametric
 from arbonn.hw.rom import block_cost, logic_cost
+from arbonn.hw.units.sparse_mvau import SparseMVAU
 
 
 def without_blocks(graph: DataflowGraph) -> DataflowGraph:
@@ -23,7 +24,7 @@ def with_blocks(graph: DataflowGraph, target: str, luts: int, brams: int) -> Dat
     """
     found = list[tuple[float, int, str, str]]()  # LUTs a block, blocks, unit, table
     for node in graph.nodes:
-        if not isinstance(node, Parametric) or node.writable:
+        if not isinstance(node, Parametric | SparseMVAU) or (isinstance(node, Parametric) and node.writable):
             continue
         ports = graph.ports(node)
         for name, (depth, width) in node.tables(ports).items():
@@ -44,5 +45,5 @@ def _with(graph: DataflowGraph, blocks: Mapping[str, tuple[str, ...]]) -> Datafl
     nodes: list[Node] = []
     for node in graph.nodes:
         wanted = blocks.get(node.id, ())
-        nodes.append(replace(node, blocks=wanted) if isinstance(node, Parametric) and node.blocks != wanted else node)
+        nodes.append(replace(node, blocks=wanted) if isinstance(node, Parametric | SparseMVAU) and node.blocks != wanted else node)
     return graph.with_nodes(nodes, graph.streams)

@@ -19,6 +19,7 @@ class LowerOptions:
 
     unrolled  weights as wiring, for that family of devices: no board, no folding.    unroll_seconds  most of each layer's search.
     pipeline  stages that every folded layer has more than the least.    primitives  its sums as cells of 7-series and UltraScale+.
+    sparse    layers of two-valued weights as lists of connections, where these take less.
     """
 
     input: str | None = None
@@ -36,6 +37,7 @@ class LowerOptions:
     unroll_seconds: float = 60.0
     pipeline: int = 0
     primitives: bool = False
+    sparse: bool = False
 
 
 @dataclass(frozen=True)

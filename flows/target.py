@@ -12,6 +12,7 @@ from arbonn.flows.fold import Fold, Room, fold, measure
 from arbonn.flows.folding import apply_folding, folding_of, read_folding, unbuffered
 from arbonn.flows.lowering.passes import run_passes
 from arbonn.flows.lowering.passes.engines import Engines
+from arbonn.flows.lowering.passes.sparse import Sparse
 from arbonn.flows.lowering.passes.unroll import Unroll
 from arbonn.flows.memories import with_blocks, without_blocks
 from arbonn.flows.options import LowerOptions
@@ -79,13 +80,19 @@ def engines_for(graph: DataflowGraph, options: LowerOptions) -> DataflowGraph:
     return run_passes(graph, (Engines(options.pipeline, options.primitives),))
 
 
+def sparse_for(found: Fold, room: Room) -> Fold:
+    """The folded graph with layers of two-valued weights as lists of connections, where these take less."""
+    graph = run_passes(found.graph, (Sparse(room),))
+    return measure(with_blocks(size_buffers(graph, folding_of(graph)), room.target, room.luts, room.brams), room.target)
+
+
 def unrolled_for(graph: DataflowGraph, options: LowerOptions, report: Report = silent) -> Fold:
     """The graph with its weights as wiring: chains of fully connected layers take a frame a cycle. Raises FitError above `max_luts`."""
     assert options.unrolled is not None
     asked = {
         "--target-fps": options.target_fps, "--clock-mhz": options.clock_mhz, "--folding": options.folding,
         "--runtime-weights": options.runtime_weights or None, "--pipeline": options.pipeline or None,
-        "--primitives": options.primitives or None,
+        "--primitives": options.primitives or None, "--sparse": options.sparse or None,
     }  # fmt: skip
     for name, value in asked.items():
         if value is not None:

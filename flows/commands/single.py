@@ -72,6 +72,9 @@ def lower(
     primitives: Annotated[
         bool, typer.Option("--primitives", help="Sums of folded layers as LUT and carry cells, on an AMD board.")
     ] = False,
+    sparse: Annotated[
+        bool, typer.Option("--sparse", help="Layers of two-valued weights as lists of connections, where these take less.")
+    ] = False,
     emit: Annotated[
         Dialect | None, typer.Option(help="Also write the network in this dialect, and compare it as qonnx executes it.")
     ] = None,
@@ -96,7 +99,7 @@ def lower(
     options = LowerOptions(
         input=contract, input_table=input_table, samples=samples or 100, board=board,
         target_fps=target_fps, clock_mhz=clock_mhz, max_luts=max_luts, folding=folding, runtime_weights=runtime_weights,
-        unrolled=unrolled, unroll_seconds=unroll_seconds, pipeline=pipeline, primitives=primitives,
+        unrolled=unrolled, unroll_seconds=unroll_seconds, pipeline=pipeline, primitives=primitives, sparse=sparse,
     )  # fmt: skip
     with shown() as report:
         result = stages.lower(model, options, Common(out, report=report))
