@@ -11,23 +11,29 @@ import json
 import shutil
 from pathlib import Path
 
-from arbonn.errors import InputError
+from arbonn.errors import CheckError, InputError
 from arbonn.files import replacing, sha256, write_text
 from arbonn.flows import stages
-from arbonn.flows.options import Common, LowerOptions
+from arbonn.flows.options import BuildOptions, CheckOptions, Common, LowerOptions
 from arbonn.flows.recipe import Recipe, load_recipe
 from arbonn.flows.results import Result
 from arbonn.settings import nearest
 
+CHECKED, STALLS = 3, (0.0, 0.3)  # frames through the RTL, and how often both ends of it stall
 RECIPE, MODEL, FIGURES = "recipe.toml", "model.onnx", "figures.json"
 
 
 class ZooFigures(Result):
-    """What a network of the zoo had when it was made; what `*_estimated` says is before synthesis, folded for `board`.
+    """What a network of the zoo had when it was made, folded for `board`.
 
     accuracy          of the integer network on all `test_images`; float_accuracy: of the trained one
     mismatches, ties  integers that differ from QONNX's own execution of the file, over `verified_images` of them
     latency_cycles, interval_cycles   first input to last output of a frame, and between frames: what the RTL takes, to the cycle
+    checked_images, checked_transfers   what went through the RTL, with and without stalls; no bit and no cycle of it differed from
+                      the models, else there would be no entry
+    *_estimated       before synthesis, of the accelerator alone
+    luts, ffs, brams, fmax_mhz   after synthesis, with the board's shell, and after place and route
+    What is null was not run when the entry was made; `remake` runs all of it.
     """
 
     name: str
@@ -52,6 +58,13 @@ class ZooFigures(Result):
     luts_estimated: int
     ffs_estimated: int
     brams_estimated: int
+    checked_images: int | None = None
+    checked_transfers: int | None = None
+    luts: int | None = None
+    ffs: int | None = None
+    brams: int | None = None
+    fmax_mhz: float | None = None
+    clock_mhz: float | None = None
     versions: dict[str, str | None]
     command: str
 
@@ -94,7 +107,10 @@ def figures(folder: Path, name: str) -> ZooFigures:
 
 
 def remake(folder: Path, name: str, common: Common = Common()) -> ZooFigures:
-    """Trains, lowers and evaluates a network; then puts its file and its figures into the zoo."""
+    """Trains, lowers, evaluates, checks and builds a network; then puts its file and its figures into the zoo.
+
+    Raises CheckError where the RTL differs from the models; nothing of the entry is then changed.
+    """
     wanted = recipe(folder, name)
     common = Common(None, common.store, common.report)
     trained = stages.train(wanted, common)
@@ -102,6 +118,13 @@ def remake(folder: Path, name: str, common: Common = Common()) -> ZooFigures:
     lowered = stages.lower(trained.file(trained.model), LowerOptions(samples=images, max_samples=100, board=wanted.build.board), common)
     graph = Path(lowered.folder)
     exact = stages.evaluate(graph, images, labels, common)
+    checked = stages.check(graph, CheckOptions(images, CHECKED, 0, STALLS, engine="native"), common)
+    if checked.bit_mismatches or checked.cycle_mismatches or checked.violations:
+        raise CheckError(
+            f"{folder / name}", found=f"the RTL is not the model: {checked.first_difference}", allowed="no difference",
+            fix=f"arbonn check {graph} --images {images}",
+        )  # fmt: skip
+    built = stages.build(graph, BuildOptions(wanted.build.board), common)
     found = ZooFigures(
         name=name, data=wanted.data.name, network=wanted.network.name, method=wanted.method.name, seed=wanted.seed, epochs=trained.epochs,
         train_seconds=round(trained.seconds, 1), binary_weights=trained.binary_weights,
@@ -110,8 +133,9 @@ def remake(folder: Path, name: str, common: Common = Common()) -> ZooFigures:
         verified_images=lowered.verified_samples, mismatches=lowered.mismatches, ties=lowered.ties,
         latency_cycles=lowered.latency_cycles, interval_cycles=lowered.interval_cycles,
         board=wanted.build.board, luts_estimated=round(lowered.luts_estimated), ffs_estimated=lowered.ffs_estimated,
-        brams_estimated=lowered.brams_estimated,
-        versions={tool: number for stage in (trained, lowered) for tool, number in stage.versions.items()},
+        brams_estimated=lowered.brams_estimated, checked_images=checked.frames, checked_transfers=checked.transfers,
+        luts=built.luts, ffs=built.ffs, brams=built.brams, fmax_mhz=round(built.fmax_mhz, 1), clock_mhz=built.clock_mhz,
+        versions={tool: number for stage in (trained, lowered, checked, built) for tool, number in stage.versions.items()},
         command=f"arbonn zoo --remake {name}",
     )  # fmt: skip
     with replacing(folder / name / MODEL) as temporary:

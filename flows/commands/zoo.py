@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from arbonn.flows.cli import command
 from arbonn.flows.commands.answer import Answer, Json, table
+
+if TYPE_CHECKING:
+    from arbonn.flows.zoo import ZooFigures
 
 
 @command
@@ -42,8 +45,23 @@ def zoo(
     rows = {
         f.name: f"{f.data}, {f.network} by {f.method}, seed {f.seed}: {f.binary_weights} weights, {f.model_bytes / 1e3:.0f} kB\n"
         f"accuracy {f.accuracy:.4f} of {f.test_images} images; {f.mismatches} integers differ from QONNX, {f.ties} ties\n"
-        f"{f.latency_cycles} cycles latency, {f.interval_cycles:g} between frames; estimated {f.luts_estimated} LUTs, "
-        f"{f.ffs_estimated} flip-flops, {f.brams_estimated} block RAMs for {f.board}"
+        f"{f.latency_cycles} cycles latency, {f.interval_cycles:g} between frames; {checked(f)}\n{built(f)}"
         for f in found
     }
     return Answer({"schema": 1, "networks": {f.name: f.as_json() for f in found}}, lambda: table(f"zoo: {folder}", rows))
+
+
+def checked(figures: ZooFigures) -> str:
+    """What went through the RTL, in words."""
+    if figures.checked_transfers is None:
+        return "not checked yet"
+    return f"{figures.checked_transfers} transfers of the RTL are the model's in every bit and cycle"
+
+
+def built(figures: ZooFigures) -> str:
+    """What the board takes, in words."""
+    if figures.luts is None:
+        cells = f"{figures.luts_estimated} LUTs, {figures.ffs_estimated} flip-flops, {figures.brams_estimated} block RAMs"
+        return f"{figures.board}, estimated: {cells}"
+    cells = f"{figures.luts} LUTs, {figures.ffs} flip-flops, {figures.brams} block RAMs"
+    return f"{figures.board}: {cells}; {figures.fmax_mhz:g} MHz reached, {figures.clock_mhz:g} used"
