@@ -27,5 +27,6 @@ def test_every_method_has_a_row_with_its_goal():
     rows = methods(NetworkConfig(sizes=(8, 8)), (1, 4, 4), 32, rounds=1)
     first, *rest = list(rows)
     assert first.what == "mlp, batch 32: plain PyTorch STE"
-    assert [row.goal for row in rest] == [goal for _, goal in GOALS.values()]
+    assert [row.goal for row in rest] == [*(goal for _, goal in GOALS.values()), None]
+    assert rest[-1].what == "mlp, batch 32: lcr as its published code has it"
     assert all(row.ratio > 0 and row.seen > 0 for row in rest)
