@@ -9,7 +9,7 @@ from math import gcd
 
 import numpy as np
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
-from amaranth.lib.memory import Memory
+from amaranth.lib.memory import Memory, ReadPort
 
 from arbonn.hw.datatypes import DataType, Integers, smallest
 from arbonn.hw.graph import UNSAVED_DEFAULT, Cost, Node, Ports
@@ -203,14 +203,13 @@ class SparseMVAUComponent(UnitComponent):
         nf, k, sf = node.folds(self.streams)
         a, b, factor, _ = node.affine(i.dtype)
         move = reader.move
-        m.submodules.buffer = buffer = Memory(shape=unsigned(i.width), depth=2 * sf, init=[])
         filled, emptied = Signal(), Signal()  # the half that is written, the half that is read
         with m.If(writer.fire & writer.wrap):
             m.d.sync += filled.eq(~filled)
         with m.If(reader.fire & reader.wrap):
             m.d.sync += emptied.eq(~emptied)
-        write = buffer.write_port()
-        m.d.comb += [write.addr.eq(writer.index[0] + Mux(filled, sf, 0)), write.data.eq(self.port("i").payload), write.en.eq(writer.fire)]
+        into = Signal(range(2 * sf))
+        m.d.comb += into.eq(writer.index[0] + Mux(filled, sf, 0))
 
         step, ahead = Signal(range(nf * k)), Signal(range(nf * k))
         m.d.comb += ahead.eq(Mux(reader.fire, Mux(reader.wrap, 0, step + 1), step))
@@ -229,7 +228,8 @@ class SparseMVAUComponent(UnitComponent):
             terms = []
             for lane in range(node.parallel):
                 at_bit = (pe * node.parallel + lane) * width
-                terms.append(self._element(m, f"{pe}_{lane}", buffer, connections[at_bit : at_bit + width], emptied, move))
+                read = self._buffer(m, f"{pe}_{lane}", into, writer.fire)
+                terms.append(self._element(m, f"{pe}_{lane}", read, connections[at_bit : at_bit + width], emptied, move))
             term = popcount([t[0] for t in terms]) if i.dtype.bits == 1 else tree_sum(terms)
             partial, acc, total = (
                 Signal(term.shape(), name=f"partial_{pe}"),
@@ -268,12 +268,19 @@ class SparseMVAUComponent(UnitComponent):
         words, width = self.node.words(self.streams)[table], self.node.tables(self.streams)[table].width
         return rom(m, table, words, width, address, enable, block=table in self.node.blocks)
 
-    def _element(self, m: Module, name: str, buffer: Memory, place: Value, half: Value, move: Value) -> Value:
+    def _buffer(self, m: Module, name: str, address: Value, enable: Value) -> ReadPort:
+        """A copy of the two vectors, for one reader: a memory of many read ports is more than yosys can map."""
+        sf = self.node.folds(self.streams)[2]
+        m.submodules[f"buffer_{name}"] = buffer = Memory(shape=unsigned(self.streams["i"].width), depth=2 * sf, init=[])
+        write = buffer.write_port()
+        m.d.comb += [write.addr.eq(address), write.data.eq(self.port("i").payload), write.en.eq(enable)]
+        return buffer.read_port()
+
+    def _element(self, m: Module, name: str, read: ReadPort, place: Value, half: Value, move: Value) -> Value:
         """The number (of a BIPOLAR the bit) of one connection, in the cycle after `move`; 0 for one that is none."""
         i = self.streams["i"]
         word_bits, lane_bits, flag = self.node.places(self.streams)
         sf, bits = self.node.folds(self.streams)[2], i.dtype.bits
-        read = buffer.read_port()
         m.d.comb += [read.addr.eq(place[:word_bits] + Mux(half, sf, 0)), read.en.eq(move)]
         kept = Signal(max(1, lane_bits + flag), name=f"place_{name}")
         with m.If(move):
