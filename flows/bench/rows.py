@@ -20,7 +20,7 @@ class Row:
     """What was measured, the figure `seen` in `unit`, and its `ratio` to what stands `against` it.
 
     goal   of the ratio where there is one, else of what was seen: at least so much, or with `less` at most.
-    ended  what was measured ran into its time limit: `seen` is that limit.
+    ended  what was measured ran into its time limit: `seen` is that limit.    note  what else is to be said, at the end of the line.
     """
 
     what: str
@@ -31,6 +31,7 @@ class Row:
     goal: float | None = None
     less: bool = False
     ended: bool = False
+    note: str = ""
 
     @property
     def reached(self) -> bool | None:
@@ -48,7 +49,7 @@ class Row:
         ratio = "" if self.ratio is None else f"{number(self.ratio)} x {self.against}"
         verdict = "" if self.reached is None else "reached" if self.reached else "not reached"
         seen = f"{'> ' if self.ended else ''}{number(self.seen)} {self.unit}"
-        return f"{self.what:48} {goal:>12} {seen:>26}  {verdict:11} {ratio}".rstrip()
+        return f"{self.what:48} {goal:>12} {seen:>26}  {verdict:11} {ratio}{self.note}".rstrip()
 
 
 def fastest(work: Callable[[], object], amount: float, clock: Callable[[], float] = time.perf_counter) -> float:

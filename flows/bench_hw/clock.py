@@ -105,8 +105,8 @@ def best(verilog: str, device: Device, clock_mhz: float, folder: Path) -> Routed
 
 def told(what: str, routed: Routed, goal: float | None) -> Iterator[Row]:
     """Clock, cells and time."""
-    yield Row(f"{what}, best of {len(SEEDS)} seeds", routed.fmax_mhz, "MHz", goal=goal)
-    yield Row(f"{what}: {routed.slowest_path}", routed.cells.luts, "LUT4")
+    yield Row(f"{what}, best of {len(SEEDS)} seeds", routed.fmax_mhz, "MHz", goal=goal, note=routed.slowest_path)
+    yield Row(what, routed.cells.luts, "LUT4")
     yield Row(f"{what}: place and route", routed.seconds, "s")
 
 

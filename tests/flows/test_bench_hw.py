@@ -100,7 +100,8 @@ def test_the_best_of_all_seeds_is_told_with_its_path(tmp_path: Path, monkeypatch
     assert routed == Routed(Cells(7, 1, 0, 0), 120.0, "path 2", 6.0)
     first, second, third = clock.told("it", routed, 110.0)
     assert (first.seen, first.reached, first.what) == (120.0, True, "it, best of 3 seeds")
-    assert (second.what, second.seen, third.seen) == ("it: path 2", 7, 6.0)
+    assert (first.note, second.seen, third.seen) == ("path 2", 7, 6.0)
+    assert str(first).endswith("  reached     path 2")
 
 
 @pytest.mark.slow
