@@ -21,7 +21,7 @@ def explore(
     storage: Annotated[
         str | None, typer.Option(help="URL of a database for the trials, shared by several owners; a file by default.")
     ] = None,
-    sampler: Annotated[str, typer.Option(help="tpe, gp, nsga2 or random.")] = "tpe",
+    sampler: Annotated[str, typer.Option(help="tpe, nsga2 or random.")] = "tpe",
     seed: Annotated[int, typer.Option(min=0, help="Of the sampler.")] = 0,
     json: Json = False,
 ) -> Answer:

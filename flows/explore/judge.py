@@ -66,6 +66,7 @@ def volume(space: Space, found: Table) -> float:
 
 def judge(space: Space, table: Table, samplers: Sequence[Sampler], seeds: int, trials: int) -> list[Judged]:
     """Replays of each sampler and of random search, for seeds 0 .. `seeds` - 1."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     whole = volume(space, table)
     base = [replay(space, table, "random", seed, trials) for seed in range(seeds)]
     judged = []

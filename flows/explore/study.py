@@ -48,6 +48,7 @@ class Study:
         self.known: dict[str, Measured] = {}
         self.elsewhere: set[str] = set()
         self.asked: dict[int, optuna.Trial] = {}
+        self.out: dict[int, str] = {}  # the keys of their points
         self._read: set[int] = set()  # finished trials: they never change
         identity = identity_of(space)
         before = self.study.user_attrs.get("space")
@@ -137,17 +138,17 @@ class Study:
         Owners write which point they want and then look who else wants it. Of two that want the same one the later writer sees the
         other and steps back, whatever the order; where both see each other both step back, and ask for other points.
         """
-        out = {key_of(other.params) for other in self.asked.values()}
         self.asked[trial.number] = trial
         if self.heartbeat is not None:
             self.refresh()
-        if key_of(point) not in {*self.known, *out, *self.elsewhere}:
-            return True
-        self._done(trial.number)
-        return False
+        if key_of(point) in self._taken():
+            self._done(trial.number)
+            return False
+        self.out[trial.number] = key_of(point)
+        return True
 
     def _taken(self) -> set[str]:
-        return {*self.known, *self.elsewhere, *(key_of(trial.params) for trial in self.asked.values())}
+        return self.known.keys() | self.elsewhere | set(self.out.values())
 
     def _nearest(self, wanted: Point) -> Point | None:
         """Of the points that nobody has, one that shares the most choices with `wanted`, drawn by the seed."""
@@ -160,6 +161,7 @@ class Study:
 
     def _done(self, number: int) -> optuna.Trial:
         trial = self.asked.pop(number)
+        self.out.pop(number, None)
         if self.heartbeat is not None:
             self.heartbeat.alive.discard(trial._trial_id)
         return trial

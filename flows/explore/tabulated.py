@@ -47,7 +47,7 @@ def write_table(space: Space, table: Table, path: Path) -> None:
     rows.writerow([*space.axes, *names, REFUSED])
     for point in space.points():
         found = table[key_of(point)]
-        rows.writerow([*point.values(), *(f"{found.metrics[n]:.12g}" if n in found.metrics else "" for n in names), found.refused])
+        rows.writerow([*point.values(), *(repr(float(found.metrics[n])) if n in found.metrics else "" for n in names), found.refused])
     write_text(path, text.getvalue())
 
 
