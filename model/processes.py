@@ -38,6 +38,13 @@ def fabric(config: TrainConfig) -> Fabric:
             allowed="a multiple of the processes: each takes an equal part",
             fix=f"batch = {max(config.batch // count(), 1) * count()}",
         )
+    if config.precision == "16-mixed":
+        raise TrainError(
+            "train.precision",
+            found="16-mixed, which scales every gradient",
+            allowed="32-true, bf16-mixed: methods decide by the size of gradients",
+            fix='precision = "bf16-mixed"',
+        )
     try:
         if count() == 1:
             return Fabric(accelerator=config.device, devices=1, precision=config.precision)

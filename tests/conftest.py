@@ -24,6 +24,7 @@ EXPECTED_SKIPS = {
     "IP-XACT's schema is not installed": "what it rules is tested by hand too: the order of parts, and that every name leads somewhere",
     "Chromium is not installed": "a browser of Debian's, of 300 MB; what it shows is tested as text too",
     "da4ml is not installed": "what others make of the same matrices is measured in `make bench-hw`, not in tests",
+    "needs a GPU: torch sees none": "mixed precision on one; on a processor it is tested",
     "finn-base is not installed": "its last release is of 2021 and wants an older onnx: see constraints-finn-base.txt",
 }
 unexpected: list[str] = []

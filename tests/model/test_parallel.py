@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from arbonn.errors import TrainError
 from arbonn.model.methods.base import Context, Method, objective
 from arbonn.model.networks.mlp import mlp
 from arbonn.model.recipe import METHODS, NetworkConfig
@@ -112,6 +113,26 @@ def test_mixed_precision_trains(recipe, tmp_path, name):
     outcome = train(recipe(method={"name": name}, train={"epochs": 2, "precision": "bf16-mixed"}), tmp_path)
     assert outcome.float_accuracy > 0.2
     assert math.isfinite(outcome.val_accuracy)
+
+
+def test_half_precision_is_refused_since_its_gradients_are_scaled(recipe, tmp_path):
+    with pytest.raises(TrainError) as caught:
+        train(recipe(train={"precision": "16-mixed"}), tmp_path / "run")
+    assert str(caught.value) == (
+        "TrainError: train.precision: 16-mixed, which scales every gradient\n"
+        "  allowed  32-true, bf16-mixed: methods decide by the size of gradients\n"
+        '  fix      precision = "bf16-mixed"'
+    )
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU: torch sees none")
+@pytest.mark.parametrize("options", CASES, ids=lambda case: "-".join(str(value) for value in case.values() if isinstance(value, str)))
+def test_mixed_precision_trains_on_a_gpu(recipe, tmp_path, options):
+    quick = {"teacher_epochs": 2} if options["name"] in ("lcr", "kd") else {}
+    settings = {"epochs": 2, "precision": "bf16-mixed", "device": "cuda"}
+    assert math.isfinite(train(recipe(method={**options, **quick}, train=settings), tmp_path).val_accuracy)
 
 
 @pytest.mark.slow
