@@ -13,6 +13,7 @@ help:
 	@echo "make bench      how fast, side by side with others, in one run; ARBONN_DATA names the folder of model and images"
 	@echo "make bench-hw   how small and how fast the hardware is, beside others; an hour; ONLY=popcount,ice40 for some of it"
 	@echo "make claims     published claims on small networks, seed by seed; writes docs/claims.md; goes on where it was stopped"
+	@echo "make frontier   accuracy against LUTs of whole unrolled networks; writes docs/frontier.md; goes on where it was stopped"
 	@echo "make zoo        trains the networks of zoo/ again, and writes their files and figures"
 	@echo "make lut-table  measures sums of binary products on every family again; writes hw/lut_table.py"
 	@echo "make soak MINUTES=10   random graphs on their RTL; goes on where the last soak ended"
@@ -42,6 +43,9 @@ bench-hw: setup
 
 claims: setup
 	OMP_NUM_THREADS=1 $(VENV)/arbonn compare recipes/claims/*.toml --jobs $(JOBS) --table docs/claims.md
+
+frontier: setup
+	OMP_NUM_THREADS=1 $(VENV)/arbonn frontier recipes/frontier --curve --table docs/frontier.md
 
 zoo: setup
 	OMP_NUM_THREADS=1 $(VENV)/arbonn zoo --remake all
