@@ -208,7 +208,9 @@ class Study:
     def _again(self, number: int, params: Mapping[str, Any]) -> None:
         with suppress(UpdateFinishedTrialError):
             self.study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
-            distributions = {axis: CategoricalDistribution(list(choices)) for axis, choices in self.space.axes.items() if axis in params}
+            distributions: dict[str, BaseDistribution] = {
+                axis: CategoricalDistribution(list(choices)) for axis, choices in self.space.axes.items() if axis in params
+            }
             self.study.add_trial(optuna.create_trial(state=TrialState.WAITING, params=dict(params), distributions=distributions))
 
     def excesses(self, measured: Measured) -> list[float]:
