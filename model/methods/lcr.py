@@ -97,7 +97,7 @@ class Lcr(Taught):
         return {**terms, "lipschitz": self.config.weight * torch.stack(losses).sum()}
 
     def measures(self) -> dict[str, float]:
-        return {**super().measures(), "sigma_gap": float(self.gap)}
+        return {**super().measures(), "sigma_gap": float(averaged(self.gap))}
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
