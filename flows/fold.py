@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from math import floor, log10
+from math import floor, lcm, log10
 from typing import NamedTuple
 
 from arbonn.errors import FitError
 from arbonn.flows.buffers import busy, busy_cycles, size_buffers
 from arbonn.flows.folding import Folding, apply_folding, entries, folding_of, port_lanes, unbuffered
 from arbonn.flows.memories import with_blocks, without_blocks
+from arbonn.hw.cost.cost import NOTHING
 from arbonn.hw.graph import Cost, DataflowGraph, Node, Ports, Stream
 from arbonn.hw.units.dwc import DWC
 
@@ -56,8 +57,8 @@ class Fold:
 
 
 def total_cost(graph: DataflowGraph, target: str) -> Cost:
-    """Estimated cost of all units."""
-    total = Cost(0, 0, 0, 0, "sum of units")
+    """Estimated cost of all units. Raises GraphError for an unknown family."""
+    total = NOTHING
     for node in graph.nodes:
         total += node.cost(graph.ports(node), target)
     return total
@@ -161,9 +162,11 @@ def _choices(graph: DataflowGraph, node: Node) -> Iterator[tuple[dict[str, int],
 
 def _converter(given: int, taken: Stream, target: str) -> Cost:
     """Cost of the width converter on a stream whose producer gives other lanes than are taken; nothing where they are equal."""
-    if given == taken.lanes:
-        return Cost(0, 0, 0, 0, "")
-    return DWC("dwc").cost({"i": replace(taken, lanes=given), "o": taken}, target)
+    wide, before, total = lcm(given, taken.lanes), given, NOTHING  # as `apply_folding` puts them
+    for after in [wide] * (given < wide) + [taken.lanes] * (wide > taken.lanes):
+        total += DWC("dwc").cost({"i": replace(taken, lanes=before), "o": replace(taken, lanes=after)}, target)
+        before = after
+    return total
 
 
 def along(graph: DataflowGraph) -> list[Node]:

@@ -44,6 +44,7 @@ HOUSE = {
     "bench",
     "bench_hw",
     "bootstrap.py",
+    "calibrate",
     "cli.py",
     "cmvm.py",
     "commands",

@@ -17,6 +17,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from arbonn.errors import GraphError
 from arbonn.hw.contract import InputContract
+from arbonn.hw.cost.cost import Cost as Cost
+from arbonn.hw.cost.cost import Parts as Parts
+from arbonn.hw.cost.cost import priced
 from arbonn.hw.datatypes import DataType, Integers
 from arbonn.hw.schedule import Control
 
@@ -66,22 +69,6 @@ class Stream:
 
 
 Ports = Mapping[str, Stream]
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a unit takes on a target: flip-flops and memory bits exactly, LUTs as an estimate whose source is named."""
-
-    luts: float
-    ffs: int
-    memory_bits: int
-    brams: int
-    source: str
-
-    def __add__(self, other: Cost) -> Cost:
-        return Cost(
-            self.luts + other.luts, self.ffs + other.ffs, self.memory_bits + other.memory_bits, self.brams + other.brams, self.source
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,9 +123,13 @@ class Node(ABC):
     def control(self, ports: Ports) -> Control:
         """The exact schedule: which steps take and give."""
 
-    @abstractmethod
+    def parts(self, ports: Ports, target: str) -> Parts:
+        """What the unit is made of, in parts whose LUTs are fitted to synthesis. A unit that is made of others overrides `cost`."""
+        raise NotImplementedError(f"{self.kind} says neither its parts nor its cost")
+
     def cost(self, ports: Ports, target: str) -> Cost:
-        """Cost on a family of devices (`ice40`, `ecp5`, `gowin`, `xc7`)."""
+        """Cost on a family of devices (`ice40`, `ecp5`, `gowin`, `xc7`, `xcup`). Raises GraphError for any other."""
+        return priced(self.parts(ports, target), target)
 
     @abstractmethod
     def component(self, ports: Ports) -> UnitComponent:

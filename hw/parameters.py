@@ -23,11 +23,14 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory, WritePort
 from amaranth.lib.wiring import Out
 
+from arbonn.hw.cost.cost import Parts
+from arbonn.hw.cost.memory import memory_parts
 from arbonn.hw.graph import UNSAVED_DEFAULT, DataflowGraph, Node, Ports, Stream
-from arbonn.hw.rom import BLOCK_RAM, MemoryCost, block_cost, memory_cost, rom
+from arbonn.hw.rom import BLOCK_RAM, rom
 from arbonn.hw.unit_component import UnitComponent
 
 CONSTANT, RUNTIME = "constant", "runtime"
+LOOKED_AT = 1 << 13  # bits of a table whose contents its cost looks at
 
 
 class Table(NamedTuple):
@@ -69,12 +72,14 @@ class Parametric(Node):
         """What is not legal about `parameters`."""
         return [] if self.parameters in (CONSTANT, RUNTIME) else [f"{self.parameters!r} parameters ({CONSTANT} or {RUNTIME})"]
 
-    def tables_cost(self, ports: Ports, target: str) -> list[MemoryCost]:
-        """Cost of each of `tables`."""
-        return [
-            block_cost(*table, target) if name in self.blocks and not self.writable else memory_cost(*table, target, writable=self.writable)
-            for name, table in self.tables(ports).items()
-        ]
+    def tables_parts(self, ports: Ports, target: str) -> Parts:
+        """Parts of all `tables`: of small ones that are never written their contents decide."""
+        found, contents = Parts(), dict[str, list[int]]()
+        for name, (depth, width) in self.tables(ports).items():
+            if not self.writable and depth > 1 and depth * width <= LOOKED_AT:
+                contents = contents or self.words(ports)
+            found += memory_parts(depth, width, target, "old" if self.writable else "table", contents.get(name), name in self.blocks)
+        return found
 
 
 def load_signature(node: Parametric, ports: Ports) -> wiring.Signature:

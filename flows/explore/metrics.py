@@ -38,7 +38,7 @@ METRICS: dict[str, Metric] = {
     "latency_us": Metric("the same at the board's clock, in microseconds"),
     "interval_cycles": Metric("between frames in steady state"),
     "fps": Metric("frames a second that the core takes at the board's clock"),
-    # LUTs that may switch, times the cycles in which they may: no power figure, but it orders designs of one device and clock.
+    # LUTs that may switch, times the cycles in which they may: no power figure, but it orders designs of one device (docs/cost.md).
     "lut_cycles": Metric("LUTs times cycles a frame: a proxy of the energy of a frame", "synth"),
     "fmax_mhz": Metric("the fastest clock after place and route, the board's shell included", "build", estimated=False),
 }

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Module, Signal
 
+from arbonn.hw.cost.control import control_parts
+from arbonn.hw.cost.cost import Parts, amounts
 from arbonn.hw.datatypes import Integers
-from arbonn.hw.graph import Cost, Ports
+from arbonn.hw.graph import Ports
 from arbonn.hw.sequencer import Sequencer
 from arbonn.hw.unit_component import UnitComponent
 from arbonn.hw.units.levels import amaranth_shape
@@ -50,12 +52,10 @@ class AccPool(Windowed):
     def evaluate(self, inputs: Mapping[str, Integers], ports: Ports) -> dict[str, Integers]:
         return {"o": self.taps_of(inputs["i"], ports).sum(axis=3).reshape(-1, *ports["o"].shape)}
 
-    def cost(self, ports: Ports, target: str) -> Cost:
-        o = ports["o"]
-        bits = len(Signal(amaranth_shape(*self.sum_range(ports))))
-        kept = self.kept(bits, ports, target)
-        ffs = o.width + (0 if kept.brams else self.bounds(ports)[2] * o.lanes * bits) + 16
-        return Cost(o.lanes * (bits + 1) + 16 + kept.luts, ffs, kept.bits, kept.brams, "an adder for each lane")
+    def parts(self, ports: Ports, target: str) -> Parts:
+        o, bits = ports["o"], amaranth_shape(*self.sum_range(ports)).width
+        kept = self.kept_parts(bits, ports, target)
+        return control_parts(self.control(ports), reads=1) + kept + amounts(o.width, accumulator=o.lanes * bits)
 
     def component(self, ports: Ports) -> UnitComponent:
         return AccPoolComponent(self, ports)

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Module, Signal
 
+from arbonn.hw.cost.control import control_parts
+from arbonn.hw.cost.cost import Parts, amounts
 from arbonn.hw.datatypes import Integers
-from arbonn.hw.graph import Cost, Node, Ports
+from arbonn.hw.graph import Node, Ports
 from arbonn.hw.schedule import Control, Mark, Schedule
 from arbonn.hw.sequencer import Sequencer
 from arbonn.hw.unit_component import UnitComponent
@@ -49,9 +51,9 @@ class AddStreams(Node):
         folds = ports["o"].shape[-1] // ports["o"].lanes
         return Control((Schedule((folds,), takes=tuple(Mark(p) for p in self.takes), gives=(Mark("o"),), depth=self.depth),))
 
-    def cost(self, ports: Ports, target: str) -> Cost:
+    def parts(self, ports: Ports, target: str) -> Parts:
         o = ports["o"]
-        return Cost(o.width * (self.inputs - 1) + 2 * self.inputs, o.width + 4, 0, 0, "an adder for each lane and input but one")
+        return control_parts(self.control(ports), reads=1) + amounts(o.width, adder=o.width * (self.inputs - 1))
 
     def component(self, ports: Ports) -> UnitComponent:
         return AddStreamsComponent(self, ports)

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from amaranth.hdl import Module, Mux, Value
 
+from arbonn.hw.cost.control import control_parts
+from arbonn.hw.cost.cost import Parts, amounts
 from arbonn.hw.datatypes import Integers
-from arbonn.hw.graph import Cost, Node, Ports
+from arbonn.hw.graph import Node, Ports
 from arbonn.hw.schedule import Control, Mark, Schedule, at
 from arbonn.hw.sequencer import Sequencer
 from arbonn.hw.unit_component import UnitComponent
@@ -48,9 +50,9 @@ class Concat(Node):
         takes = tuple(Mark(p, at(bounds, 0, start, stop)) for p, start, stop in parts(self.takes, ports))
         return Control((Schedule(bounds, takes=takes, gives=(Mark("o"),), depth=self.depth),))
 
-    def cost(self, ports: Ports, target: str) -> Cost:
+    def parts(self, ports: Ports, target: str) -> Parts:
         o = ports["o"]
-        return Cost((self.inputs - 1) * o.width + 4 * self.inputs, o.width + 8, 0, 0, "a multiplexer")
+        return control_parts(self.control(ports), reads=1) + amounts(o.width, multiplexer=(self.inputs - 1) * o.width)
 
     def component(self, ports: Ports) -> UnitComponent:
         return ConcatComponent(self, ports)

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from amaranth.hdl import Module, Signal
 
+from arbonn.hw.cost.control import control_parts
+from arbonn.hw.cost.cost import Parts, amounts
 from arbonn.hw.datatypes import Integers
-from arbonn.hw.graph import Cost, Node, Ports
+from arbonn.hw.graph import Node, Ports
 from arbonn.hw.schedule import Control, Mark, Schedule
 from arbonn.hw.sequencer import Sequencer
 from arbonn.hw.unit_component import UnitComponent
@@ -44,8 +46,8 @@ class DuplicateStreams(Node):
         folds = ports["i"].shape[-1] // ports["i"].lanes
         return Control((Schedule((folds,), takes=(Mark("i"),), gives=tuple(Mark(p) for p in self.gives), depth=self.depth),))
 
-    def cost(self, ports: Ports, target: str) -> Cost:
-        return Cost(2 * self.outputs, ports["i"].width + self.outputs, 0, 0, "one register for all outputs")
+    def parts(self, ports: Ports, target: str) -> Parts:
+        return control_parts(self.control(ports), reads=1) + amounts(ports["i"].width)
 
     def component(self, ports: Ports) -> UnitComponent:
         return DuplicateStreamsComponent(self, ports)

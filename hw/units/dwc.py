@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 
+from arbonn.hw.cost.control import control_parts
+from arbonn.hw.cost.cost import Parts, amounts
 from arbonn.hw.datatypes import Integers
-from arbonn.hw.graph import Cost, Node, Ports
+from arbonn.hw.graph import Node, Ports
 from arbonn.hw.schedule import Control, Mark, Schedule, at, last
 from arbonn.hw.sequencer import Sequencer
 from arbonn.hw.unit_component import UnitComponent
@@ -45,15 +47,10 @@ class DWC(Node):
         take, give = ((), last(bounds, 0)) if up else (at(bounds, 0, 0), ())
         return Control((Schedule(bounds, takes=(Mark("i", take),), gives=(Mark("o", give),), depth=1),))
 
-    def cost(self, ports: Ports, target: str) -> Cost:
-        wide = max(ports["i"].width, ports["o"].width)
-        return Cost(
-            4 + (0 if ports["i"].lanes < ports["o"].lanes else wide),
-            wide + self.ratio(ports).bit_length() + 1,
-            0,
-            0,
-            "measured: a shift register",
-        )
+    def parts(self, ports: Ports, target: str) -> Parts:
+        i, o = ports["i"], ports["o"]
+        down = i.lanes > o.lanes  # a word is loaded or shifted; the other way it only shifts
+        return control_parts(self.control(ports)) + amounts(max(i.width, o.width), multiplexer=i.width if down else 0)
 
     def component(self, ports: Ports) -> UnitComponent:
         return DWCComponent(self, ports)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib.memory import Memory
 
+from arbonn.hw.cost.cost import Parts, amounts
+from arbonn.hw.cost.memory import memory_parts
 from arbonn.hw.datatypes import Integers
-from arbonn.hw.graph import Cost, Node, Ports
-from arbonn.hw.rom import memory_cost
+from arbonn.hw.graph import Node, Ports
 from arbonn.hw.schedule import Control
 from arbonn.hw.sequencer import Sequencer
 from arbonn.hw.unit_component import UnitComponent
@@ -41,11 +42,13 @@ class FIFO(Node):
     def control(self, ports: Ports) -> Control:
         return Control(buffer=self.depth)
 
-    def cost(self, ports: Ports, target: str) -> Cost:
-        width, count = ports["i"].width, self.depth.bit_length()
-        table = memory_cost(self.depth if self.depth > 2 else 0, width, target)  # 1 or 2 words are registers
-        ffs = 3 * count + (width * self.depth if not table.brams else 0)
-        return Cost(3 * count + 4 + table.luts, ffs, table.bits, table.brams, "count and two pointers")
+    def parts(self, ports: Ports, target: str) -> Parts:
+        width, count, pointer = ports["i"].width, self.depth.bit_length(), (self.depth - 1).bit_length()
+        found = amounts(count, unit=1, port=2, counter=count)
+        if self.depth <= 2:  # registers
+            return found + amounts(width * self.depth, multiplexer=width * (self.depth - 1))
+        uneven = 2 * pointer if self.depth & (self.depth - 1) else 0
+        return found + amounts(2 * pointer, index=2 * pointer, uneven_index=uneven) + memory_parts(self.depth, width, target, "new")
 
     def component(self, ports: Ports) -> UnitComponent:
         return FIFOComponent(self, ports)

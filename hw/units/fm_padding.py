@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from amaranth.hdl import Module, Mux, Signal
 
+from arbonn.hw.cost.control import control_parts
+from arbonn.hw.cost.cost import Parts, amounts
 from arbonn.hw.datatypes import Integers
-from arbonn.hw.graph import Cost, Node, Ports
+from arbonn.hw.graph import Node, Ports
 from arbonn.hw.schedule import Add, Control, Mark, Need, Schedule, at
 from arbonn.hw.sequencer import Sequencer
 from arbonn.hw.unit_component import UnitComponent
@@ -61,10 +63,9 @@ class FMPadding(Node):
         reader = Schedule(bounds, gives=(Mark("o"),), needs=needs, adds=adds, depth=self.depth, flags=flags)
         return Control((writer, reader), {"held": 0})
 
-    def cost(self, ports: Ports, target: str) -> Cost:
+    def parts(self, ports: Ports, target: str) -> Parts:
         i, o = ports["i"], ports["o"]
-        count = o.transfers.bit_length()
-        return Cost(2 * i.width + o.width + 3 * count + 16, 2 * i.width + o.width + count + 8, 0, 0, "two words and three counters")
+        return control_parts(self.control(ports)) + amounts(2 * i.width + o.width + 2, multiplexer=i.width, padding=o.width)
 
     def component(self, ports: Ports) -> UnitComponent:
         return FMPaddingComponent(self, ports)

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from amaranth.hdl import Const, Module, Mux, Signal, Value
 
+from arbonn.hw.cost.control import control_parts
+from arbonn.hw.cost.cost import Parts, amounts
 from arbonn.hw.datatypes import Integers
-from arbonn.hw.graph import Cost, Node, Ports
+from arbonn.hw.graph import Node, Ports
 from arbonn.hw.schedule import Control, Mark, Schedule, last
 from arbonn.hw.sequencer import Sequencer
 from arbonn.hw.unit_component import UnitComponent
@@ -52,16 +54,13 @@ class LabelSelect(Node):
         gives = (Mark("label", last(bounds, 0)), *((Mark("logits"),) if self.logits else ()))
         return Control((Schedule(bounds, takes=(Mark("i"),), gives=gives, depth=self.depth),))
 
-    def cost(self, ports: Ports, target: str) -> Cost:
+    def parts(self, ports: Ports, target: str) -> Parts:
         i, label = ports["i"], ports["label"]
-        each = 2 * i.dtype.bits + label.width
-        return Cost(
-            i.lanes * each + 8,
-            i.dtype.bits + 2 * label.width + (i.width if self.logits else 0) + 8,
-            0,
-            0,
-            "a comparator and a multiplexer for each lane",
-        )
+        found = control_parts(self.control(ports)) + amounts(label.width + (i.width if self.logits else 0))
+        found += amounts(0, maximum=(i.lanes - 1) * (i.dtype.bits + label.width))
+        if i.transfers == 1:
+            return found
+        return found + amounts(i.dtype.bits + 2 * label.width, maximum=i.dtype.bits + label.width, index=label.width)
 
     def component(self, ports: Ports) -> UnitComponent:
         return LabelSelectComponent(self, ports)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 from amaranth.hdl import Const, Shape, Value
 
+from arbonn.hw.cost.cost import Parts, amounts
 from arbonn.hw.datatypes import DataType, Integers, smallest
 from arbonn.hw.parameters import Table
 from arbonn.hw.rom import pack_words
@@ -38,6 +39,27 @@ def count_reached(acc: Value, thresholds: list[Value], offset: int, dtype: DataT
     """The same in hardware: the stored bits of the output level."""
     count: Value = sum((acc >= t for t in thresholds[1:]), acc >= thresholds[0])
     return count if dtype.name == "BIPOLAR" or offset == 0 else count + Const(offset)
+
+
+def threshold_parts(thresholds: Integers, lanes: int, bits: int, writable: bool) -> Parts:
+    """Parts of `count_reached` on so many lanes and bits; for thresholds that are the same in all folds, of comparisons with constants."""
+    count = thresholds.shape[1]
+    compared = (
+        {"threshold": lanes * count * bits}
+        if writable or varies(thresholds, lanes)
+        else {"fixed threshold": sum(compared_bits(int(t), bits) for t in thresholds[:lanes].flat)}
+    )
+    return amounts(0, level=lanes * (count - 1) * count.bit_length()) + Parts({name: float(n) for name, n in compared.items()})
+
+
+def varies(thresholds: Integers, lanes: int) -> bool:
+    """Whether the folds of a unit of so many lanes have different thresholds."""
+    return bool((thresholds.reshape(-1, lanes, thresholds.shape[1]) != thresholds[:lanes]).any())
+
+
+def compared_bits(threshold: int, bits: int) -> int:
+    """Upper bits of a value of so many that decide whether it reaches a constant: those below its lowest one do not."""
+    return max(1, bits - ((threshold & -threshold).bit_length() - 1)) if threshold else 1
 
 
 def amaranth_shape(low: int, high: int) -> Shape:

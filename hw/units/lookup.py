@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from amaranth.hdl import Cat, Module, Mux, Signal
 
+from arbonn.hw.cost.control import control_parts
+from arbonn.hw.cost.cost import Parts, amounts
 from arbonn.hw.datatypes import Integers
-from arbonn.hw.graph import Cost, Ports
+from arbonn.hw.graph import Ports
 from arbonn.hw.parameters import Parametric, ParametricComponent, Table
 from arbonn.hw.schedule import Control, Mark, Schedule
 from arbonn.hw.sequencer import Sequencer
@@ -63,12 +65,16 @@ class Lookup(Parametric):
         rows = [self.table[lane :: i.lanes] if len(self.table) > 1 else self.table for lane in range(i.lanes)]
         return {f"table_{lane}": [int(code) for code in o.dtype.encode(mine).reshape(-1)] for lane, mine in enumerate(rows)}
 
-    def cost(self, ports: Ports, target: str) -> Cost:
-        tables = self.tables_cost(ports, target)
-        depth = self.tables(ports)["table_0"].depth
-        luts = sum(depth.bit_length() + 4 + t.luts for t in tables)
-        ffs = 12 + sum(t.ffs for t in tables)
-        return Cost(luts, ffs, sum(t.bits for t in tables), sum(t.brams for t in tables), "an address adder for each lane")
+    def parts(self, ports: Ports, target: str) -> Parts:
+        i, size = ports["i"], self.table.shape[1]
+        folds = i.shape[-1] // i.lanes if len(self.table) > 1 else 1
+        base, address = (folds * size - 1).bit_length() if folds > 1 else 0, (max(2, folds * size) - 1).bit_length()
+        adders = i.lanes * address if folds > 1 or self.low else 0
+        return (
+            control_parts(self.control(ports), reads=folds == 1)
+            + self.tables_parts(ports, target)
+            + amounts(base, address=base, adder=adders)
+        )
 
     def component(self, ports: Ports) -> UnitComponent:
         return LookupComponent(self, ports)

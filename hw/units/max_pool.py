@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 
+from arbonn.hw.cost.control import control_parts
+from arbonn.hw.cost.cost import Parts, amounts
 from arbonn.hw.datatypes import Integers
-from arbonn.hw.graph import Cost, Ports
+from arbonn.hw.graph import Ports
 from arbonn.hw.sequencer import Sequencer
 from arbonn.hw.unit_component import UnitComponent
 from arbonn.hw.units.window import Windowed, lanes_of, running
@@ -43,10 +45,11 @@ class MaxPool(Windowed):
     def evaluate(self, inputs: Mapping[str, Integers], ports: Ports) -> dict[str, Integers]:
         return {"o": self.taps_of(inputs["i"], ports).max(axis=3).reshape(-1, *ports["o"].shape)}
 
-    def cost(self, ports: Ports, target: str) -> Cost:
-        i, kept = ports["i"], self.kept(ports["i"].dtype.bits, ports, target)
-        ffs = i.width + (0 if kept.brams else self.bounds(ports)[2] * i.width) + 16
-        return Cost(2 * i.width + 16 + kept.luts, ffs, kept.bits, kept.brams, "a comparator and a multiplexer for each lane")
+    def parts(self, ports: Ports, target: str) -> Parts:
+        i = ports["i"]
+        kept = self.kept_parts(i.dtype.bits, ports, target)
+        chosen = amounts(0, maximum=i.width) if i.dtype.bits > 1 else amounts(0, multiplexer=i.width)
+        return control_parts(self.control(ports), reads=1) + kept + chosen + amounts(i.width)
 
     def component(self, ports: Ports) -> UnitComponent:
         return MaxPoolComponent(self, ports)

@@ -4,21 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib.memory import Memory
 
-from arbonn.hw.datatypes import DataType, Integers, smallest
-from arbonn.hw.graph import UNSAVED_DEFAULT, Cost, Ports
+from arbonn.hw.cmvm.stages import cut
+from arbonn.hw.cost.control import control_parts
+from arbonn.hw.cost.cost import Parts, amounts
+from arbonn.hw.cost.memory import memory_parts
+from arbonn.hw.cost.operators import Registers, operators
+from arbonn.hw.datatypes import DataType, Integers
+from arbonn.hw.graph import UNSAVED_DEFAULT, Ports
 from arbonn.hw.netlist_logic import NetlistLogic
 from arbonn.hw.parameters import Parametric, ParametricComponent, Table
 from arbonn.hw.popcount import PLAIN, Pipeline, height, weighted_popcount
-from arbonn.hw.rom import memory_cost, pack_words
+from arbonn.hw.rom import pack_words
 from arbonn.hw.schedule import Control, Mark, Schedule, at, last
 from arbonn.hw.sequencer import Sequencer
 from arbonn.hw.unit_component import UnitComponent
-from arbonn.hw.units.levels import amaranth_shape, count_reached, level_problems, levels, threshold_table, threshold_values, threshold_words
+from arbonn.hw.units.levels import (
+    amaranth_shape,
+    count_reached,
+    level_problems,
+    levels,
+    threshold_parts,
+    threshold_table,
+    threshold_values,
+    threshold_words,
+)
 from arbonn.hw.xnor_popcount import xnor_popcount
 
 DEPTHS = range(3, 17)  # fetch, popcount, accumulate + threshold; 4: threshold in a stage of its own; more: more stages of popcount
@@ -155,28 +170,31 @@ class MVAU(Parametric):
         low, high = self.sums_range(dtype)
         return low, high + 1
 
-    def cost(self, ports: Ports, target: str) -> Cost:
+    def parts(self, ports: Ports, target: str) -> Parts:
         (nf, sf), i, o = self.folds(ports), ports["i"], ports["o"]
-        low, high = self.sums_range(i.dtype)
-        acc_bits = smallest(low, high).bits
-        count = 0 if self.thresholds is None else self.thresholds.shape[1]
-        tables = [*self.tables_cost(ports, target), memory_cost(sf if nf > 1 else 0, i.width, target)]
-        planes = i.dtype.bits * (1 if self.domain == "popcount" else self.weight_dtype.bits)
-        luts = o.lanes * (planes * i.lanes * LUTS_A_BIT[target] + acc_bits * (1 + count)) + CONTROL_LUTS + sum(t.luts for t in tables)
-        ffs = i.width + o.lanes * acc_bits * 2 + o.width + self.depth + 8 + sum(t.ffs for t in tables)
-        return Cost(luts, ffs, sum(t.bits for t in tables), sum(t.brams for t in tables), LUTS_SOURCE)
+        bits = amaranth_shape(*self.sums_range(i.dtype)).width
+        more = max(0, self.depth - 4)
+        fixed = nf * sf == 1 and not self.writable
+        term, width = product_parts(
+            i.lanes, i.dtype, self.weight_dtype, self.domain, stages=more, fixed=fixed, primitives=self.primitives
+        )  # fmt: skip
+        address = (nf * sf - 1).bit_length()
+        found = control_parts(self.control(ports)) + self.tables_parts(ports, target) + term * o.lanes
+        found += amounts(i.width + address + 2 * (2 + more) + o.lanes * (width + bits) + o.width, index=address, accumulator=o.lanes * bits)
+        if nf > 1 and sf > 1:
+            found += memory_parts(sf, i.width, target, "same") + amounts(1, multiplexer=i.width)
+        if self.thresholds is None:
+            return found
+        compared = threshold_parts(self.thresholds, o.lanes, bits, self.writable)
+        return found + compared + amounts((self.depth - 2) * (nf - 1).bit_length())
 
     def component(self, ports: Ports) -> UnitComponent:
         return MVAUComponent(self, ports)
 
 
-# LUTs of XNOR, popcount and input multiplexer for each binary operation, written plainly: hardware.md's measurements with run-time weights.
-LUTS_A_BIT = {"ice40": 2.9, "ecp5": 2.7, "gowin": 2.7, "xc7": 2.2}
-CONTROL_LUTS = 20
 # Up to so many lanes of at least so many bits, adders of lanes take less than counts of bit planes: hw/lut_table.py.
 # Four lanes of 8 bits: fewer LUTs on iCE40 and ECP5, more on Gowin and 7-series.
 FEW_LANES, MANY_BITS = 4, 3
-LUTS_SOURCE = "LUTs per binary operation measured on single layers; control and thresholds counted"
 
 
 class MVAUComponent(ParametricComponent):
@@ -293,6 +311,32 @@ def products(
         return tree_sum([number(a, dtype) * number(w, weight_dtype) for a, w in lanes], registered)
     by_lanes = len(lanes) <= FEW_LANES and dtype.bits >= MANY_BITS
     return lane_sum(lanes, dtype, registered) if by_lanes else plane_sum(lanes, dtype, registered)
+
+
+@cache
+def product_parts(
+    lanes: int, dtype: DataType, weight_dtype: DataType, domain: str, *, stages: int = 0, fixed: bool = False, primitives: bool = False
+) -> tuple[Parts, int]:  # fmt: skip
+    """Parts of the sum of so many lanes' products with `stages` registers in it, and its width in bits.
+
+    fixed  by constant weights, which take no gates to multiply with.    primitives  as an MVAU's.
+    """
+    if primitives:
+        netlists = [xnor_popcount(lanes, xor=dtype.signed and j == dtype.bits - 1) for j in range(dtype.bits)]
+        sums = [Signal(len(netlist.outputs[0])) << j for j, netlist in enumerate(netlists)]
+        value = tree_sum(sums)
+        kept = sum(cut(netlist, 1 + stages).registers(list(netlist.outputs[0])) for netlist in netlists)
+        cells = float(sum(netlist.counts().luts for netlist in netlists))
+        return Parts({"LUT cell": cells, **operators(value)}, kept), len(value)
+    held = Registers()
+    pairs = [(Signal(dtype.bits), Signal(weight_dtype.bits)) for _ in range(lanes)]
+    value = products(pairs, dtype, weight_dtype, domain, (held, Const(1), stages))
+    found: dict[str, float] = dict(operators(value, held))
+    if fixed and domain == "popcount":
+        found["exclusive or"] -= lanes * dtype.bits
+    if fixed and "product" in found:
+        found["fixed product"] = found.pop("product")
+    return Parts({name: amount for name, amount in found.items() if amount}, held.flip_flops), len(value)
 
 
 def plane_sum(lanes: list[tuple[Value, Value]], dtype: DataType, registered: Registered | None = None) -> Value:

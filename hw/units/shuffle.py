@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Module
 
+from arbonn.hw.cost.control import control_parts
+from arbonn.hw.cost.cost import Parts, amounts
 from arbonn.hw.datatypes import Integers
-from arbonn.hw.graph import Cost, Node, Ports
+from arbonn.hw.graph import Node, Ports
 from arbonn.hw.schedule import Control, Mark, Schedule
 from arbonn.hw.sequencer import Sequencer
 from arbonn.hw.unit_component import UnitComponent
@@ -46,8 +48,8 @@ class Shuffle(Node):
     def control(self, ports: Ports) -> Control:
         return Control((Schedule((1,), takes=(Mark("i"),), gives=(Mark("o"),), depth=self.depth),))
 
-    def cost(self, ports: Ports, target: str) -> Cost:
-        return Cost(2, ports["o"].width + 1, 0, 0, "a register")
+    def parts(self, ports: Ports, target: str) -> Parts:
+        return control_parts(self.control(ports)) + amounts(ports["o"].width)
 
     def component(self, ports: Ports) -> UnitComponent:
         return ShuffleComponent(self, ports)

@@ -11,15 +11,18 @@ import numpy as np
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib.memory import Memory, ReadPort
 
+from arbonn.hw.cost.control import control_parts
+from arbonn.hw.cost.cost import Parts, amounts
+from arbonn.hw.cost.memory import memory_parts
 from arbonn.hw.datatypes import DataType, Integers, smallest
-from arbonn.hw.graph import UNSAVED_DEFAULT, Cost, Node, Ports
+from arbonn.hw.graph import UNSAVED_DEFAULT, Node, Ports
 from arbonn.hw.parameters import Table
 from arbonn.hw.popcount import popcount
-from arbonn.hw.rom import block_cost, memory_cost, pack_words, rom
+from arbonn.hw.rom import pack_words, rom
 from arbonn.hw.schedule import Add, Control, Mark, Need, Schedule, at, last
 from arbonn.hw.sequencer import Sequencer
 from arbonn.hw.unit_component import UnitComponent
-from arbonn.hw.units.levels import amaranth_shape, count_reached, threshold_table, threshold_values, threshold_words
+from arbonn.hw.units.levels import amaranth_shape, count_reached, threshold_parts, threshold_table, threshold_values, threshold_words
 from arbonn.hw.units.mvau import MVAU, number, tree_sum
 
 
@@ -170,19 +173,25 @@ class SparseMVAU(Node):
             found["shifts"] = pack_words(shifts.reshape(nf, -1) & ((1 << bits) - 1), bits)
         return found
 
-    def cost(self, ports: Ports, target: str) -> Cost:
-        _, _, sf = self.folds(ports)
-        i, o = ports["i"], ports["o"]
-        lanes, bits = o.lanes * self.parallel, smallest(*self.sums_range(i.dtype)).bits
-        count = 0 if self.thresholds is None else self.thresholds.shape[1]
-        tables = [
-            block_cost(*table, target) if name in self.blocks else memory_cost(*table, target) for name, table in self.tables(ports).items()
-        ]
-        kept = memory_cost(2 * sf, i.width, target, writable=True)
-        luts = lanes * (kept.luts + i.lanes * i.dtype.bits / 3 + 2 * i.dtype.bits) + o.lanes * bits * (1 + count) + 60
-        ffs = lanes * (i.width + sum(self.places(ports))) + o.lanes * 2 * bits + o.width + 40 + sum(t.ffs for t in tables)
-        memory = sum(t.bits for t in tables) + lanes * kept.bits
-        return Cost(luts + sum(t.luts for t in tables), ffs, memory, sum(t.brams for t in tables) + lanes * kept.brams, "counted")
+    def parts(self, ports: Ports, target: str) -> Parts:
+        nf, k, sf = self.folds(ports)
+        i, o, lanes = ports["i"], ports["o"], ports["o"].lanes * self.parallel
+        bits, element = amaranth_shape(*self.sums_range(i.dtype)).width, i.dtype.bits
+        _, lane_bits, flag = self.places(ports)
+        word, step, fold = (2 * sf - 1).bit_length(), (nf * k - 1).bit_length(), (nf - 1).bit_length()
+        found = control_parts(self.control(ports)) + amounts(2 + 4 + step + fold + o.width, index=step, adder=word)
+        each = amounts(max(1, lane_bits + flag), adder=word, multiplexer=(i.lanes - 1) * element, padding=flag * element)
+        found += (each + memory_parts(2 * sf, i.width, target, "old")) * lanes
+        sums = element + (self.parallel - 1).bit_length()
+        found += amounts(sums + bits, adder=(self.parallel - 1) * sums, accumulator=bits) * o.lanes
+        if self.affine(i.dtype)[1]:  # the sum of all inputs
+            found += amounts(4 * bits, adder=i.lanes * element + o.lanes * bits, accumulator=bits)
+        contents = self.words(ports)
+        for name, (depth, width) in self.tables(ports).items():
+            found += memory_parts(depth, width, target, "table", contents[name], name in self.blocks)
+        if self.thresholds is None:
+            return found + amounts(0, adder=o.width)
+        return found + threshold_parts(self.thresholds, o.lanes, bits, writable=False)
 
     def component(self, ports: Ports) -> UnitComponent:
         return SparseMVAUComponent(self, ports)

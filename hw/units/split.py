@@ -10,8 +10,10 @@ from math import gcd
 import numpy as np
 from amaranth.hdl import Module, Signal
 
+from arbonn.hw.cost.control import control_parts
+from arbonn.hw.cost.cost import Parts, amounts
 from arbonn.hw.datatypes import Integers
-from arbonn.hw.graph import Cost, Node, Ports
+from arbonn.hw.graph import Node, Ports
 from arbonn.hw.schedule import Control, Mark, Schedule, at
 from arbonn.hw.sequencer import Sequencer
 from arbonn.hw.unit_component import UnitComponent
@@ -50,8 +52,8 @@ class Split(Node):
         gives = tuple(Mark(p, at(bounds, 0, start, stop)) for p, start, stop in parts(self.gives, ports))
         return Control((Schedule(bounds, takes=(Mark("i"),), gives=gives, depth=self.depth),))
 
-    def cost(self, ports: Ports, target: str) -> Cost:
-        return Cost(5 * self.outputs, ports["i"].width + self.outputs + 8, 0, 0, "one register for all outputs")
+    def parts(self, ports: Ports, target: str) -> Parts:
+        return control_parts(self.control(ports), reads=1) + amounts(ports["i"].width)
 
     def component(self, ports: Ports) -> UnitComponent:
         return SplitComponent(self, ports)

@@ -10,9 +10,11 @@ from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib.memory import Memory
 
 from arbonn.hw.address import address
+from arbonn.hw.cost.control import control_parts
+from arbonn.hw.cost.cost import Parts, amounts
+from arbonn.hw.cost.memory import memory_parts
 from arbonn.hw.datatypes import Integers
-from arbonn.hw.graph import Cost, Node, Ports
-from arbonn.hw.rom import memory_cost
+from arbonn.hw.graph import Node, Ports
 from arbonn.hw.schedule import Add, Cond, Control, Mark, Need, Schedule, at, carry_deltas
 from arbonn.hw.sequencer import Sequencer
 from arbonn.hw.unit_component import UnitComponent
@@ -141,20 +143,17 @@ class SWG(Node):
         reader = Schedule(bounds, gives=(Mark("o"),), needs=tuple(needs), adds=adds, depth=self.depth, flags=flags)
         return Control((writer, reader), {"held": before})
 
-    def cost(self, ports: Ports, target: str) -> Cost:
+    def parts(self, ports: Ports, target: str) -> Parts:
         i, o = ports["i"], ports["o"]
         words = self.pixels * (i.shape[-1] // i.lanes)
-        table = memory_cost(words, i.width, target)
-        pointer, held = words.bit_length(), i.transfers.bit_length() + 2
-        luts = 8 * pointer + 9 * held + (o.width if any(self.padding) else 0) + (0 if table.brams else 1.5 * words * i.width)
-        ffs = 2 * pointer + 4 * held + 8 + (i.width + 16 if table.brams else words * i.width)
-        return Cost(luts, ffs, table.bits, table.brams, SOURCE)
+        pointer = (words - 1).bit_length()
+        found = control_parts(self.control(ports)) + memory_parts(words, i.width, target, "old")
+        uneven = pointer if words & (words - 1) else 0
+        padded = o.width if any(self.padding) else 0
+        return found + amounts(2 * pointer + 1, index=pointer, uneven_index=uneven, address=pointer, padding=padded)
 
     def component(self, ports: Ports) -> UnitComponent:
         return SWGComponent(self, ports)
-
-
-SOURCE = "adders and multiplexers of two addresses, the count and the taps' forms"
 
 
 class SWGComponent(UnitComponent):

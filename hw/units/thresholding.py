@@ -7,13 +7,26 @@ from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Module, Signal
 
+from arbonn.hw.cost.control import control_parts
+from arbonn.hw.cost.cost import Parts, amounts
 from arbonn.hw.datatypes import Integers
-from arbonn.hw.graph import Cost, Ports
+from arbonn.hw.graph import Ports
 from arbonn.hw.parameters import Parametric, ParametricComponent, Table
 from arbonn.hw.schedule import Control, Mark, Schedule
 from arbonn.hw.sequencer import Sequencer
 from arbonn.hw.unit_component import UnitComponent
-from arbonn.hw.units.levels import count_reached, level_problems, levels, threshold_table, threshold_values, threshold_words
+from arbonn.hw.units.levels import (
+    amaranth_shape,
+    compared_bits,
+    count_reached,
+    level_problems,
+    levels,
+    threshold_parts,
+    threshold_table,
+    threshold_values,
+    threshold_words,
+    varies,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,11 +68,16 @@ class Thresholding(Parametric):
         i = ports["i"]
         return {"thresholds": threshold_words(self.thresholds, i.shape[-1] // i.lanes, (i.dtype.low, i.dtype.high + 1))}
 
-    def cost(self, ports: Ports, target: str) -> Cost:
+    def parts(self, ports: Ports, target: str) -> Parts:
         i, o = ports["i"], ports["o"]
-        (table,) = self.tables_cost(ports, target)
-        luts = i.width * self.thresholds.shape[1] + 8 + table.luts
-        return Cost(luts, i.width + o.width + 10 + table.ffs, table.bits, table.brams, "a comparator's carry chain for each threshold")
+        bits, fetched = amaranth_shape(i.dtype.low, i.dtype.high + 1).width, i.width
+        compared = threshold_parts(self.thresholds, i.lanes, bits, self.writable)
+        folded = self.writable or varies(self.thresholds, i.lanes)
+        if not folded:  # bits that no comparison looks at are not kept
+            fetched = sum(max(compared_bits(int(t), i.dtype.bits) for t in row) for row in self.thresholds[: i.lanes])
+        return (
+            control_parts(self.control(ports), reads=not folded) + self.tables_parts(ports, target) + compared + amounts(fetched + o.width)
+        )
 
     def component(self, ports: Ports) -> UnitComponent:
         return ThresholdingComponent(self, ports)

@@ -14,8 +14,10 @@ from arbonn.hw.cmvm.netlist import ONE, Chain, Lut
 from arbonn.hw.cmvm.stages import Stages, cut
 from arbonn.hw.cmvm.verilog import output_nets
 from arbonn.hw.cmvm.weighted import weighted
+from arbonn.hw.cost.control import control_parts
+from arbonn.hw.cost.cost import Parts, amounts
 from arbonn.hw.datatypes import DataType, Integers
-from arbonn.hw.graph import UNSAVED_DEFAULT, Cost, Node, Ports
+from arbonn.hw.graph import UNSAVED_DEFAULT, Node, Ports
 from arbonn.hw.schedule import Control, Mark, Schedule
 from arbonn.hw.sequencer import Sequencer
 from arbonn.hw.unit_component import UnitComponent
@@ -118,14 +120,10 @@ class UnrolledMVAU(Node):
         """The netlist cut for `depth`."""
         return cut(self.layer(ports).netlist, self.depth)
 
-    def cost(self, ports: Ports, target: str) -> Cost:
-        layer, stages = self.layer(ports), self.stages(ports)
-        outputs = [net for word in layer.netlist.outputs for net in word]
-        counts = layer.netlist.counts()
-        # Plain logic on LUTs of 4 inputs: measured on a 32 x 32 layer for iCE40, 659 cells where the netlist has 272.
-        luts = counts.luts if target.startswith("xc") else counts.luts * 2.4
-        between = stages.registers(outputs)
-        return Cost(luts, between + ports["o"].width + self.depth, 0, 0, "the netlist's own count (7-series), or measured beside it")
+    def parts(self, ports: Ports, target: str) -> Parts:
+        netlist, stages = self.layer(ports).netlist, self.stages(ports)
+        between = stages.registers([net for word in netlist.outputs for net in word])
+        return control_parts(self.control(ports)) + amounts(between + ports["o"].width, netlist_LUT=netlist.counts().luts)
 
     def component(self, ports: Ports) -> UnitComponent:
         return UnrolledMVAUComponent(self, ports)

@@ -8,15 +8,26 @@ from dataclasses import dataclass
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 
 from arbonn.hw.address import address
-from arbonn.hw.datatypes import DataType, Integers, smallest
-from arbonn.hw.graph import Cost, Ports
+from arbonn.hw.cost.control import control_parts
+from arbonn.hw.cost.cost import Parts, amounts
+from arbonn.hw.datatypes import DataType, Integers
+from arbonn.hw.graph import Ports
 from arbonn.hw.parameters import Parametric, ParametricComponent, Table
 from arbonn.hw.rom import pack_words
 from arbonn.hw.schedule import carry_deltas
 from arbonn.hw.sequencer import Sequencer
 from arbonn.hw.unit_component import UnitComponent
-from arbonn.hw.units.levels import amaranth_shape, count_reached, level_problems, levels, threshold_table, threshold_values, threshold_words
-from arbonn.hw.units.mvau import MVAU, products
+from arbonn.hw.units.levels import (
+    amaranth_shape,
+    count_reached,
+    level_problems,
+    levels,
+    threshold_parts,
+    threshold_table,
+    threshold_values,
+    threshold_words,
+)
+from arbonn.hw.units.mvau import MVAU, product_parts, products
 from arbonn.hw.units.window import Windowed, running
 
 
@@ -94,16 +105,18 @@ class VVAU(Parametric, Windowed):
             found["thresholds"] = threshold_words(self.thresholds, groups * folds, self.rows.threshold_limits(ports["i"].dtype))
         return found
 
-    def cost(self, ports: Ports, target: str) -> Cost:
-        i, o = ports["i"], ports["o"]
-        low, high = self.rows.sums_range(i.dtype)
-        bits = smallest(low, high).bits
-        count = 0 if self.thresholds is None else self.thresholds.shape[1]
-        kept = self.kept(bits, ports, target)
-        tables = [*self.tables_cost(ports, target), kept]
-        luts = o.lanes * (2 * i.dtype.bits * self.weight_dtype.bits + bits * (1 + count)) + 24 + sum(t.luts for t in tables)
-        ffs = i.width + o.width + 16 + (0 if kept.brams else self.bounds(ports)[2] * o.lanes * bits) + sum(t.ffs for t in tables)
-        return Cost(luts, ffs, sum(t.bits for t in tables), sum(t.brams for t in tables), "a product, an adder and comparators a lane")
+    def parts(self, ports: Ports, target: str) -> Parts:
+        i, o, (groups, taps, folds) = ports["i"], ports["o"], self.bounds(ports)
+        bits = amaranth_shape(*self.rows.sums_range(i.dtype)).width
+        step = (groups * taps * folds - 1).bit_length()
+        found = control_parts(self.control(ports)) + self.tables_parts(ports, target) + self.kept_parts(bits, ports, target)
+        found += product_parts(1, i.dtype, self.weight_dtype, self.domain)[0] * o.lanes
+        found += amounts(step + i.width + o.width + 2, index=step, accumulator=o.lanes * bits)
+        if self.thresholds is None:
+            return found
+        fold = (groups * folds - 1).bit_length()
+        compared = threshold_parts(self.thresholds, o.lanes, bits, self.writable)
+        return found + amounts(fold, address=fold) + compared
 
     def component(self, ports: Ports) -> UnitComponent:
         return VVAUComponent(self, ports)

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 
+from arbonn.hw.cost.cost import Parts, amounts
+from arbonn.hw.cost.memory import memory_parts
 from arbonn.hw.datatypes import Integers
 from arbonn.hw.delay import delayed
 from arbonn.hw.graph import Node, Ports
-from arbonn.hw.rom import SMALLEST_BLOCK, MemoryCost, memory_cost
 from arbonn.hw.schedule import Control, Mark, Schedule, last
 from arbonn.hw.unit_component import UnitComponent
 
@@ -58,13 +59,13 @@ class Windowed(Node):
         bounds = self.bounds(ports)
         return Control((Schedule(bounds, takes=(Mark("i"),), gives=(Mark("o", last(bounds, 1)),), depth=self.window[2]),))
 
-    def kept(self, bits: int, ports: Ports, target: str) -> MemoryCost:
-        """What the running values of a group cost, with `bits` for each: registers unless they fill blocks well enough."""
+    def kept_parts(self, bits: int, ports: Ports, target: str) -> Parts:
+        """Parts of what keeps the running values of a group, with `bits` for each: `delayed`."""
         width, folds = ports["o"].lanes * bits, self.bounds(ports)[2]
-        table = memory_cost(folds if folds > 1 else 0, width, target)
-        if table.brams and table.bits >= table.brams * SMALLEST_BLOCK[target]:
-            return MemoryCost(table.bits, table.brams, 2 * width)
-        return MemoryCost(0, 0, 0.7 * width * folds if folds > 1 else 0)
+        if folds == 1:
+            return amounts(width)
+        pointer = (folds - 1).bit_length()
+        return memory_parts(folds, width, target, "old") + amounts(pointer, index=pointer)
 
 
 def running(m: Module, first: Value, taps: list[tuple[Value, Value, Signal]], folds: int, enable: Value) -> list[Signal]:
