@@ -15,7 +15,8 @@ from arbonn.flows.synth import synthesize
 from arbonn.hw.verilog import to_verilog
 
 
-def test_the_fit_finds_the_coefficients_that_made_its_data() -> None:
+def test_the_fit_finds_the_coefficients_that_made_its_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fit, "TRUST", 1e-3)
     random = np.random.default_rng(0)
     truth = {"adder": 1.2, "index": 2.0, "unit": 5.0}
     units = [{name: float(random.integers(1, 200)) for name in truth} for _ in range(60)]
