@@ -47,8 +47,8 @@ def measured(modules: Sequence[str], family: str, store: Store, report: Report =
             text = json.dumps(found)
             store.get(works[k], lambda folder, text=text: write_text(folder / "cells.json", text))  # type: ignore[misc]
     report(what, 1.0)
-    found = [store.find(work) for work in works]
-    return [json.loads((folder / "cells.json").read_text(encoding="utf-8")) for folder in found if folder is not None]
+    folders = [store.find(work) for work in works]
+    return [json.loads((folder / "cells.json").read_text(encoding="utf-8")) for folder in folders if folder is not None]
 
 
 def _work(text: str, family: Family) -> Work:
