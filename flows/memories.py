@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from arbonn.hw.graph import DataflowGraph, Node
 from arbonn.hw.parameters import Parametric
-from arbonn.hw.rom import block_cost, logic_cost
+from arbonn.hw.rom import block_count, logic_cost
 from arbonn.hw.units.sparse_mvau import SparseMVAU
 
 
@@ -30,7 +30,7 @@ def with_blocks(graph: DataflowGraph, target: str, luts: int, brams: int) -> Dat
         for name, (depth, width) in node.tables(ports).items():
             if len(set(node.words(ports)[name])) == 1:  # a constant
                 continue
-            blocks, instead = block_cost(depth, width, target).brams, logic_cost(depth, width, target)
+            blocks, instead = block_count(depth, width, target), logic_cost(depth, width, target)
             if instead / luts > blocks / max(1, brams):
                 found.append((instead / blocks, blocks, node.id, name))
     chosen = dict[str, tuple[str, ...]]()

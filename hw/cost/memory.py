@@ -121,11 +121,6 @@ def _table(words: int, width: int, target: str, contents: list[int] | None, bloc
     return in_logic(words, width, target, contents)
 
 
-def in_blocks(words: int, width: int, target: str) -> int:
-    """Blocks of a table that is never written, if it is in block RAM."""
-    return built(words, width, target, "table", block=True).cells
-
-
 def in_logic(words: int, width: int, target: str, contents: list[int] | None = None) -> Parts:
     """Parts of a table that is never written, if it is in LUTs."""
     columns = distinct_columns(contents, width) if contents is not None else likely_columns(words, width)

@@ -19,7 +19,6 @@ from arbonn.hw.accelerator import Accelerator
 from arbonn.hw.graph import DataflowGraph, Node
 from arbonn.hw.packing import unpack
 from arbonn.hw.parameters import Parametric, runtime_units, with_runtime_parameters
-from arbonn.hw.rom import memory_cost
 from arbonn.hw.units import unit_kinds
 from arbonn.hw.units.lookup import Lookup
 from arbonn.hw.units.mvau import MVAU
@@ -123,27 +122,6 @@ def test_only_run_time_units_have_write_ports() -> None:
     ports = to_verilog(Accelerator(with_runtime_parameters(small_network())), "arbonn")
     for table in ("mvau_0__weights", "mvau_0__thresholds", "mvau_1__weights", "logit_table__table_0", "logit_table__table_1"):
         assert all(f"load_{table}__{part}" in ports for part in ("en", "addr", "data"))
-
-
-# Cells of a table alone, before LUTs are mapped, yosys 0.70: flip-flops and block RAMs, and LUTs of the RAM where it is LUT RAM.
-MEASURED = [
-    ("ice40", 1, 16, {"ffs": 16, "brams": 0}),
-    ("ice40", 8, 8, {"ffs": 72, "brams": 0}),
-    ("ice40", 16, 6, {"brams": 1}),
-    ("ice40", 512, 8, {"ffs": 27, "brams": 1}),
-    ("ecp5", 512, 8, {"ffs": 27, "brams": 1}),
-    ("gowin", 512, 8, {"ffs": 27, "brams": 1}),
-    ("xc7", 1, 16, {"ffs": 16, "luts": 0, "brams": 0}),
-    ("xc7", 8, 8, {"ffs": 8, "luts": 8, "brams": 0}),
-    ("xc7", 16, 6, {"ffs": 6, "luts": 4, "brams": 0}),
-    ("xc7", 512, 8, {"ffs": 0, "luts": 0, "brams": 1}),
-]
-
-
-@pytest.mark.parametrize(("target", "words", "width", "measured"), MEASURED)
-def test_a_writable_table_costs_what_synthesis_made_of_it(target: str, words: int, width: int, measured: dict[str, int]) -> None:
-    cost = memory_cost(words, width, target, writable=True)._asdict()
-    assert {name: cost[name] for name in measured} == measured
 
 
 def test_another_word_than_the_two_is_told() -> None:
