@@ -7,16 +7,18 @@ from collections.abc import Sequence
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 
+READ = 3  # ECP5 after routing: a block RAM gives its word 5.7 ns after the clock, an adder and its wires take about 2
+
 
 class Pipeline:
-    """Registers in a tree of adders, which move when `enable` is high: `count` between its inputs and its sum, evenly over `height` adders.
+    """Registers in a tree of adders, which move when `enable` is high: `count` between its inputs and its sum, of `height` adders in a row.
 
-    A value of depth d has d adders between it and the sum.
+    Evenly, where a memory's read before the inputs takes as long as `READ` adders. A value of depth d has d adders between it and the sum.
     """
 
     def __init__(self, m: Module | None, enable: Value, count: int, height: int) -> None:
         self.m, self.enable = m, enable
-        self.cuts = Counter(k * height // (count + 1) for k in range(1, count + 1))
+        self.cuts = Counter(min(height, k * (height + READ) // (count + 1)) for k in range(1, count + 1))
 
     def after(self, value: Value, depth: int) -> Value:
         """A value made at `depth`, as what is next sees it."""

@@ -28,8 +28,8 @@ class Estimate:
     brams: int
 
     def room(self) -> Room:
-        """A device ten times as large: so a block RAM weighs against LUTs as it does in FINN's own folding."""
-        return Room("xc7", 10 * self.luts, 20 * self.luts, 10 * self.brams)
+        """A device just as large: a block RAM weighs against LUTs as it does in FINN's own folding, and no more of them are used."""
+        return Room("xc7", self.luts, 2 * self.luts, self.brams)
 
 
 TFC = Estimate("TFC 1W1A", 196, 4771, 14)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 import pytest
-from amaranth.hdl import Module, Signal, Value
+from amaranth.hdl import Const, Module, Signal, Value
 from amaranth.sim import Simulator, SimulatorContext
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arbonn.hw.popcount import popcount, weighted_popcount
+from arbonn.hw.popcount import Pipeline, height, popcount, weighted_popcount
 
 
 def outputs(width: int, function: Callable[[Signal], Value], words: Iterable[int]) -> tuple[list[int], int]:
@@ -69,3 +69,30 @@ def test_any_planes_are_weighted(data: st.DataObject, count: int, planes: int) -
 
 def split(word: Value, count: int, planes: int) -> list[list[Value]]:
     return [list(word[j * count : (j + 1) * count]) for j in range(planes)]
+
+
+@settings(max_examples=12, deadline=None)
+@given(data=st.data(), count=st.integers(1, 70), planes=st.integers(1, 3), stages=st.integers(1, 9))
+def test_a_pipelined_count_is_as_many_clocks_late(data: st.DataObject, count: int, planes: int, stages: int) -> None:
+    whole = (1 << count * planes) - 1
+    words = [whole, 0, *data.draw(st.lists(st.integers(0, whole), max_size=8))]
+    m, word = Module(), Signal(count * planes)
+    value = weighted_popcount(split(word, count, planes), Pipeline(m, Const(1), stages, height(planes, count)))
+    found = []
+
+    async def bench(ctx: SimulatorContext) -> None:
+        for each in (*words, *[0] * stages):
+            ctx.set(word, each)
+            found.append(ctx.get(value))
+            await ctx.tick()
+
+    simulator = Simulator(m)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    assert found == [0] * stages + [weighted(word, count, planes) for word in words]
+
+
+def test_the_first_register_is_near_the_memory_and_the_others_even() -> None:
+    behind = {stages: sorted(Pipeline(None, Const(1), stages, 5).cuts.elements(), reverse=True) for stages in (1, 2, 3)}
+    assert behind == {1: [4], 2: [5, 2], 3: [5, 4, 2]}  # adders between it and the sum; 5: none before it
