@@ -35,7 +35,7 @@ def block_count(words: int, width: int, target: str) -> int:
 
 
 def logic_cost(words: int, width: int, target: str) -> float:
-    """LUTs of a constant table without block RAM, inside a unit: one a bit of a word where a LUT holds all words.
+    """LUTs of a constant table without block RAM, inside a unit: one a bit of a word of up to 16 words.
 
     Deeper ones are measured: MVAUs' weights with yosys 0.70, which shares badly what it makes of them (alone, a table takes a quarter).
     """
@@ -43,7 +43,7 @@ def logic_cost(words: int, width: int, target: str) -> float:
     return width if words <= deep else words * width / bits_a_lut
 
 
-ROM_LUT = {"ice40": (16, 8), "ecp5": (16, 8), "gowin": (16, 8), "xc7": (64, 13)}
+ROM_LUT = {"ice40": (16, 8), "ecp5": (16, 8), "gowin": (16, 8), "xc7": (16, 13)}
 
 
 # (words, bits) a block can be used as. iCE40: Lattice TN-02002; ECP5: TN-02204; 7-series: UG473 (RAMB18); Gowin: UG285.

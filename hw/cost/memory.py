@@ -49,6 +49,7 @@ LUT_RAMS: dict[str, tuple[Way, ...]] = {
 # Of one port: lutrams_xc5v.txt. The others have none of their own.
 ONE_PORT = {"xc7": (Way(32, (8,), 8, 8, 4), Way(64, (4,), 8, 8, 4), Way(128, (2,), 8, 8, 4), Way(256, (1,), 8, 8, 4))}
 TABLE_BIT = {"ice40": 1 / 16, "ecp5": 1 / 16, "gowin": 1 / 16, "xc7": 1 / 64}  # yosys' synth_<family>
+SIMPLE = 16  # words of a table of one LUT a bit; of more, even of 64 in a LUT6, yosys makes LUTs that it shares badly inside a unit
 LUT_INPUTS = {"ice40": 4, "ecp5": 4, "gowin": 4, "xc7": 6}
 # Blocks that give the old word by themselves, with one address, or also with two; the others get registers and a comparison of addresses.
 READS_OLD: dict[str, tuple[str, ...]] = {"same": ("xc7", "ecp5", "gowin"), "old": ("xc7",), "new": (), "table": ()}
@@ -124,8 +125,8 @@ def _table(words: int, width: int, target: str, contents: list[int] | None, bloc
 def in_logic(words: int, width: int, target: str, contents: list[int] | None = None) -> Parts:
     """Parts of a table that is never written, if it is in LUTs."""
     columns = distinct_columns(contents, width) if contents is not None else likely_columns(words, width)
-    inputs = 1 << LUT_INPUTS[family(target)]
-    whole = {"table bit": float(columns), "table rest": columns * max(0.0, words / inputs - 1)}
+    words_a_lut = 1 << LUT_INPUTS[family(target)]
+    whole = {"table bit": float(columns), "table rest": columns * max(0, words - SIMPLE) / words_a_lut}
     return Parts({name: amount for name, amount in whole.items() if amount}, columns, words * width)
 
 
