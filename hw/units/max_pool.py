@@ -47,6 +47,8 @@ class MaxPool(Windowed):
 
     def parts(self, ports: Ports, target: str) -> Parts:
         i = ports["i"]
+        if self.taps == 1:  # a register: synthesis finds that nothing is compared
+            return control_parts(self.control(ports), reads=3) + amounts(i.width)
         kept = self.kept_parts(i.dtype.bits, ports, target)
         chosen = amounts(0, maximum=i.width) if i.dtype.bits > 1 else amounts(0, multiplexer=i.width)
         return control_parts(self.control(ports), reads=1) + kept + chosen + amounts(i.width)

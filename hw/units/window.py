@@ -60,7 +60,9 @@ class Windowed(Node):
         return Control((Schedule(bounds, takes=(Mark("i"),), gives=(Mark("o", last(bounds, 1)),), depth=self.window[2]),))
 
     def kept_parts(self, bits: int, ports: Ports, target: str) -> Parts:
-        """Parts of what keeps the running values of a group, with `bits` for each: `delayed`."""
+        """Parts of what keeps the running values of a group, with `bits` for each: `delayed`; of one tap nothing is kept."""
+        if self.window[0] == 1:
+            return Parts()
         width, folds = ports["o"].lanes * bits, self.bounds(ports)[2]
         if folds == 1:
             return amounts(width)
