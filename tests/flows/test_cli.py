@@ -15,8 +15,8 @@ from arbonn.model.recipe import TrainConfig
 
 DIGITS = Path(__file__).parents[2] / "recipes" / "digits.toml"
 COMMANDS = (
-    "build", "check", "clean", "cmvm", "compare", "doctor", "eval", "explain", "explore", "export", "infer", "lower", "methods", "report",
-    "run", "show", "train", "zoo",
+    "build", "check", "clean", "cmvm", "compare", "cost", "doctor", "eval", "explain", "explore", "export", "frontier", "infer", "lower",
+    "methods", "report", "run", "show", "train", "zoo",
 )  # fmt: skip
 
 
@@ -114,6 +114,7 @@ def test_bad_input_is_one_clear_message(arguments: list[str], message: str, tmp_
 
 
 SAYING = """import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also where whoever runs the tests ignores it
 sys.argv = ["arbonn", "methods", *sys.argv[1:]]
 from arbonn.flows import cli
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -61,10 +62,8 @@ def test_a_scalar_is_no_sample(tmp_path: Path) -> None:
 def test_a_folding_file_is_held_to_max_luts(tmp_path: Path) -> None:
     path = tmp_path / "f.json"
     path.write_text("{}")
-    found = fold_for(mlp((4, 2), "uint4", 1), Target(board("icebreaker"), path))
     with pytest.raises(FitError) as caught:
         fold_for(mlp((4, 2), "uint4", 1), Target(board("icebreaker"), path, max_luts=1))
-    assert str(caught.value) == (
-        f"FitError: {path}: about {found.cost.luts:.0f} LUTs\n  allowed  1 LUTs (--max-luts)\n  fix      fold more: a smaller PE or SIMD"
-    )
+    message = re.sub(r"about \d+ LUTs", "about N LUTs", str(caught.value))  # fewer than without a bound: memories leave the LUTs for it
+    assert message == f"FitError: {path}: about N LUTs\n  allowed  1 LUTs (--max-luts)\n  fix      fold more: a smaller PE or SIMD"
     assert caught.value.exit_code == 1
