@@ -114,7 +114,6 @@ def test_bad_input_is_one_clear_message(arguments: list[str], message: str, tmp_
 
 
 SAYING = """import os, signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)  # also where whoever runs the tests ignores it
 sys.argv = ["arbonn", "methods", *sys.argv[1:]]
 from arbonn.flows import cli
 

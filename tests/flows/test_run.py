@@ -169,7 +169,11 @@ def test_without_optional_tools_it_ends_well_and_says_what_was_skipped(ran: tupl
             "  allowed  PE in 1, 2, 4, 8, 16\n"
             "  fix      take a divisor, or leave the unit out\n",
         ),
-        (["model.onnx", "--board", "nowhere"], 2, f"InputError: --board: no board 'nowhere'\n  allowed  {', '.join(sorted(every_board()))}\n"),
+        (
+            ["model.onnx", "--board", "nowhere"],
+            2,
+            f"InputError: --board: no board 'nowhere'\n  allowed  {', '.join(sorted(every_board()))}\n",
+        ),
     ],
 )
 def test_bad_input_of_lower_is_one_clear_message(
