@@ -18,7 +18,7 @@ from arbonn.flows import tools
 from arbonn.flows.families import FAMILIES, TOP, YOSYS, Family
 from arbonn.flows.progress import shown
 from arbonn.hw.datatypes import datatype
-from arbonn.hw.units.mvau import lane_sum, plane_sum
+from arbonn.hw.products import lane_sum, plane_sum
 
 FORMS = {"planes": plane_sum, "lanes": lane_sum}
 MEASURED = ("ice40", "ecp5", "gowin", "xc7")

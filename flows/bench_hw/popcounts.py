@@ -14,7 +14,7 @@ from arbonn.hw.cmvm.verilog import to_verilog
 from arbonn.hw.datatypes import datatype
 from arbonn.hw.netlist_logic import NetlistLogic
 from arbonn.hw.popcount import popcount
-from arbonn.hw.units.mvau import products
+from arbonn.hw.products import products
 from arbonn.hw.verilog import ports_to_verilog
 from arbonn.hw.xnor_popcount import xnor_popcount
 

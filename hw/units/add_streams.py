@@ -11,10 +11,10 @@ from arbonn.hw.cost.control import control_parts
 from arbonn.hw.cost.cost import Parts, amounts
 from arbonn.hw.datatypes import Integers
 from arbonn.hw.graph import Node, Ports
+from arbonn.hw.products import number, tree_sum
 from arbonn.hw.schedule import Control, Mark, Schedule
 from arbonn.hw.sequencer import Sequencer
 from arbonn.hw.unit_component import UnitComponent
-from arbonn.hw.units.mvau import number, tree_sum
 from arbonn.hw.units.window import lanes_of
 
 

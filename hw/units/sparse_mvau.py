@@ -18,12 +18,13 @@ from arbonn.hw.datatypes import DataType, Integers, smallest
 from arbonn.hw.graph import UNSAVED_DEFAULT, Node, Ports
 from arbonn.hw.parameters import Table
 from arbonn.hw.popcount import popcount
+from arbonn.hw.products import number, tree_sum
 from arbonn.hw.rom import pack_words, rom
 from arbonn.hw.schedule import Add, Control, Mark, Need, Schedule, at, last
 from arbonn.hw.sequencer import Sequencer
 from arbonn.hw.unit_component import UnitComponent
 from arbonn.hw.units.levels import amaranth_shape, count_reached, threshold_parts, threshold_table, threshold_values, threshold_words
-from arbonn.hw.units.mvau import MVAU, number, tree_sum
+from arbonn.hw.units.mvau import MVAU
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ from arbonn.hw.cost.cost import Parts, amounts
 from arbonn.hw.datatypes import DataType, Integers
 from arbonn.hw.graph import Ports
 from arbonn.hw.parameters import Parametric, ParametricComponent, Table
+from arbonn.hw.products import product_parts, products
 from arbonn.hw.rom import pack_words
 from arbonn.hw.schedule import carry_deltas
 from arbonn.hw.sequencer import Sequencer
@@ -27,7 +28,7 @@ from arbonn.hw.units.levels import (
     threshold_values,
     threshold_words,
 )
-from arbonn.hw.units.mvau import MVAU, product_parts, products
+from arbonn.hw.units.mvau import MVAU
 from arbonn.hw.units.window import Windowed, running
 
 

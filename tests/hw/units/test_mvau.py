@@ -18,8 +18,9 @@ from arbonn.flows.netlist import started
 from arbonn.hw.cmvm.verilog import CELLS
 from arbonn.hw.datatypes import DataType, datatype
 from arbonn.hw.graph import Stream
+from arbonn.hw.products import lane_sum, plane_sum, products
 from arbonn.hw.rom import pack_words
-from arbonn.hw.units.mvau import MVAU, lane_sum, plane_sum, products
+from arbonn.hw.units.mvau import MVAU
 from arbonn.hw.verilog import to_verilog
 from tests.strategies import seeds, types, values
 
