@@ -6,48 +6,52 @@ from collections.abc import Sequence
 
 from amaranth.hdl import Cat, Const, Instance, Module, Signal, Value
 
-from arbonn.hw.cmvm.netlist import ONE, Chain, Lut, Netlist
-from arbonn.hw.cmvm.stages import Stages, cut
+from arbonn.hw.cmvm.netlist import ONE, Chain, Lut
+from arbonn.hw.cmvm.stages import Stages
 
 
 class NetlistLogic:
-    """The netlist `stages` were cut from, written into `m`; registers between its stages move when `enable` is high.
+    """The netlist that `stages` cut, written into `m`; registers between its stages move when `enable` is high.
 
-    outputs  its words, `stages.depth - 1` clocks after its inputs.
+    output  the nets `outputs`, the first in the low bit, `stages.depth - 1` clocks after the inputs.
     """
 
     def __init__(
-        self, m: Module, name: str, netlist: Netlist, inputs: Sequence[Value], *, depth: int, enable: Value, primitives: bool
+        self, m: Module, name: str, stages: Stages, inputs: Sequence[Value], outputs: Sequence[int], *, enable: Value, primitives: bool
     ) -> None:  # fmt: skip
-        self.m, self.name, self.enable, self.primitives = m, name, enable, primitives
-        self.stages: Stages = cut(netlist, depth)
+        self.m, self.name, self.stages, self.primitives = m, name, stages, primitives
         self.kept: dict[tuple[int, int], Value] = {(2 + k, 1): value for k, value in enumerate(inputs)}
-        for number, cell in enumerate(netlist.cells):
+        for cell in stages.netlist.cells:
             for net in (*cell.outs, *(() if isinstance(cell, Lut) else cell.sides)):
-                self.kept[net, self.stages.birth[net]] = Signal(name=f"{name}_n{net}")
+                self.kept[net, stages.birth[net]] = Signal(name=f"{name}_n{net}")
+        self._registers(outputs, enable)
+        for number, cell in enumerate(stages.netlist.cells):
             if isinstance(cell, Lut):
                 self._lut(number, cell)
             else:
                 self._chain(number, cell)
-        self.outputs: list[Value] = [Cat(*(self._at(net, depth) for net in word)) for word in netlist.outputs]
+        self.output: Value = Cat(*(self._at(net, stages.depth) for net in outputs))
+
+    def _registers(self, outputs: Sequence[int], enable: Value) -> None:
+        """What later stages read, in one register for each stage: of thousands of single ones simulators compile for minutes."""
+        with self.m.If(enable):
+            for stage, nets in enumerate(self.stages.carried(outputs), 1):
+                if nets:
+                    register = Signal(len(nets), name=f"{self.name}_stage_{stage}")
+                    self.m.d.sync += register.eq(Cat(*(self.kept[net, stage] for net in nets)))
+                    self.kept |= {(net, stage + 1): register[k] for k, net in enumerate(nets)}
 
     def _at(self, net: int, stage: int) -> Value:
         """A net as stage `stage` sees it."""
-        if net <= ONE:
-            return Const(net, 1)
-        if (net, stage) not in self.kept:
-            before = self._at(net, stage - 1)
-            self.kept[net, stage] = later = Signal(name=f"{self.name}_n{net}_{stage}")
-            with self.m.If(self.enable):
-                self.m.d.sync += later.eq(before)
-        return self.kept[net, stage]
+        return Const(net, 1) if net <= ONE else self.kept[net, stage]
 
     def _table(self, name: str, inputs: Sequence[Value], tables: Sequence[int], outs: Sequence[Value]) -> None:
         """One function of up to 6 inputs, or two of the same, up to 5."""
         size = 1 << len(inputs)
         if not self.primitives:
-            where = Cat(*inputs)
-            self.m.d.comb += [out.eq(Const(table, size).bit_select(where, 1)) for table, out in zip(tables, outs, strict=True)]
+            # nothing selects from a table of one entry: a selection by no bits is no Verilog
+            looked = [Const(table, size).bit_select(Cat(*inputs), 1) if inputs else Const(table & 1, 1) for table in tables]
+            self.m.d.comb += [out.eq(value) for out, value in zip(outs, looked, strict=True)]
         elif len(tables) == 1:
             pins = {f"i_I{k}": value for k, value in enumerate(inputs)}
             self.m.submodules[name] = Instance(f"LUT{len(inputs)}", p_INIT=Const(tables[0], size), **pins, o_O=outs[0])

@@ -52,8 +52,8 @@ def test_it_goes_on_behind_the_last_whole_line(tmp_path: Path, monkeypatch: pyte
 @pytest.mark.usefixtures("one_stall")
 def test_a_fault_is_counted_and_kept_and_is_no_other_graphs(tmp_path: Path) -> None:
     def faulty(graph: DataflowGraph) -> str:
-        """A pipeline stage more, or less, in the first graph."""
-        nodes = [replace(n, depth=7 - n.depth) if isinstance(n, MVAU) and n.id.startswith("g0_") else n for n in graph.nodes]
+        """A pipeline stage more in the first graph."""
+        nodes = [replace(n, depth=n.depth + 1) if isinstance(n, MVAU) and n.id.startswith("g0_") else n for n in graph.nodes]
         return to_probed_verilog(graph.with_nodes(nodes, graph.streams))
 
     seed = next(s for s in range(1, 50) if any(isinstance(n, MVAU) for n in graph_of(s).nodes))

@@ -10,6 +10,7 @@ from amaranth.hdl import Const, Module, Signal, Value
 from arbonn.flows.bench.rows import Row
 from arbonn.flows.cell_counts import CellCounts, synthesized
 from arbonn.hw.cmvm.layer import build
+from arbonn.hw.cmvm.stages import cut
 from arbonn.hw.cmvm.verilog import to_verilog
 from arbonn.hw.datatypes import datatype
 from arbonn.hw.netlist_logic import NetlistLogic
@@ -41,9 +42,10 @@ def products_with_primitives(width: int) -> CellCounts:
     """The XNOR-popcount of two words as LUT6, LUT6_2 and CARRY4 cells."""
     m, x, w = Module(), Signal(width, name="x"), Signal(width, name="w")
     pairs = [bit for pair in zip(x, w, strict=True) for bit in pair]
-    logic = NetlistLogic(m, "products", xnor_popcount(width), pairs, depth=1, enable=Const(1), primitives=True)
-    y = Signal(len(logic.outputs[0]), name="y")
-    m.d.comb += y.eq(logic.outputs[0])
+    netlist = xnor_popcount(width)
+    logic = NetlistLogic(m, "products", cut(netlist, 1), pairs, netlist.outputs[0], enable=Const(1), primitives=True)
+    y = Signal(len(logic.output), name="y")
+    m.d.comb += y.eq(logic.output)
     return synthesized(ports_to_verilog(m, "count", {"x": x, "w": w, "y": y}), "count", "xc7")
 
 

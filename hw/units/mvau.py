@@ -9,6 +9,7 @@ import numpy as np
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib.memory import Memory
 
+from arbonn.hw.cmvm.stages import cut
 from arbonn.hw.cost.control import control_parts
 from arbonn.hw.cost.cost import Parts, amounts
 from arbonn.hw.cost.memory import memory_parts
@@ -267,8 +268,8 @@ class MVAUComponent(ParametricComponent):
         for j in range(bits):
             netlist = xnor_popcount(i.lanes, xor=i.dtype.signed and j == bits - 1)
             pairs = [value for a, w in lanes for value in (a[j], w)]
-            logic = NetlistLogic(m, f"row_{pe}_plane_{j}", netlist, pairs, depth=1 + more, enable=move, primitives=True)
-            planes.append(logic.outputs[0] << j)
+            name, stages = f"row_{pe}_plane_{j}", cut(netlist, 1 + more)
+            planes.append(NetlistLogic(m, name, stages, pairs, netlist.outputs[0], enable=move, primitives=True).output << j)
         return tree_sum(planes)
 
     def _output(self, m: Module, seq: Sequencer, totals: list[Value]) -> None:

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from amaranth.hdl import Cat, Const, Instance, Module, Signal, Value
+from amaranth.hdl import Cat, Module, Signal, Value
 
 from arbonn.hw.cmvm.layer import Layer
-from arbonn.hw.cmvm.netlist import ONE, Chain, Lut
 from arbonn.hw.cmvm.stages import Stages, cut
 from arbonn.hw.cmvm.verilog import output_nets
 from arbonn.hw.cmvm.weighted import weighted
@@ -18,6 +17,7 @@ from arbonn.hw.cost.control import control_parts
 from arbonn.hw.cost.cost import Parts, amounts
 from arbonn.hw.datatypes import DataType, Integers
 from arbonn.hw.graph import UNSAVED_DEFAULT, Node, Ports
+from arbonn.hw.netlist_logic import NetlistLogic
 from arbonn.hw.schedule import Control, Mark, Schedule
 from arbonn.hw.sequencer import Sequencer
 from arbonn.hw.unit_component import UnitComponent
@@ -140,78 +140,16 @@ class UnrolledMVAUComponent(UnitComponent):
 
     def datapath(self, m: Module, sequencers: list[Sequencer]) -> None:
         (seq,) = sequencers
-        self.layer, self.stages = self.node.layer(self.streams), self.node.stages(self.streams)
+        self.layer = self.node.layer(self.streams)
         netlist = self.layer.netlist
         payload = self.port("i").payload
-        self.kept: dict[tuple[int, int], Value] = {(net, 1): payload[net - 2] for net in range(2, 2 + netlist.inputs)}
-        for cell in netlist.cells:
-            for net in (*cell.outs, *(() if isinstance(cell, Lut) else cell.sides)):
-                self.kept[net, self.stages.birth[net]] = Signal(name=f"n{net}")
         outputs = output_nets(netlist, self.layer.ranges, self.layer.one_bit)
-        self._registers(m, outputs, seq.move)
-        for number, cell in enumerate(netlist.cells):
-            if isinstance(cell, Lut):
-                self._lut(m, number, cell)
-            else:
-                self._chain(m, number, cell)
-        results = self._codes(m, Cat(*(self._at(net, self.node.depth) for net in outputs)), len(outputs) // len(netlist.outputs))
+        logic = NetlistLogic(
+            m, "net", self.node.stages(self.streams), list(payload), outputs, enable=seq.move, primitives=self.node.primitives
+        )  # fmt: skip
+        results = self._codes(m, logic.output, len(outputs) // len(netlist.outputs))
         with m.If(seq.move):
             m.d.sync += self.port("o").payload.eq(Cat(*results))
-
-    def _registers(self, m: Module, outputs: list[int], move: Value) -> None:
-        """What later stages read, in one register for each stage: of thousands of single ones simulators compile for minutes."""
-        carried = self.stages.carried(outputs)
-        with m.If(move):
-            for stage, nets in enumerate(carried, 1):
-                if nets:
-                    register = Signal(len(nets), name=f"stage_{stage}")
-                    m.d.sync += register.eq(Cat(*(self.kept[net, stage] for net in nets)))
-                    self.kept |= {(net, stage + 1): register[k] for k, net in enumerate(nets)}
-
-    def _at(self, net: int, stage: int) -> Value:
-        """A net as stage `stage` sees it."""
-        return Const(net, 1) if net <= ONE else self.kept[net, stage]
-
-    def _lut(self, m: Module, number: int, cell: Lut) -> None:
-        stage = self.stages.birth[cell.outs[0]]
-        inputs = [self._at(net, stage) for net in cell.inputs]
-        outs = [self.kept[net, stage] for net in cell.outs]
-        if self.node.primitives:
-            m.submodules[f"l{number}"] = _primitive(inputs, cell.tables, outs)
-        else:
-            m.d.comb += [out.eq(_looked_up(table, inputs)) for table, out in zip(cell.tables, outs, strict=True)]
-
-    def _chain(self, m: Module, number: int, cell: Chain) -> None:
-        stage = self.stages.birth[cell.outs[0]]
-        outs = [self.kept[net, stage] for net in cell.outs]
-        s, d = Signal(len(outs), name=f"s{number}"), Signal(len(outs), name=f"d{number}")
-        for k, p in enumerate(cell.positions):
-            inputs = [self._at(net, stage) for net in p.inputs]
-            if p.second is None or p.side is not None:
-                m.d.comb += d[k].eq(self._at(p.di, stage))
-            if p.through:
-                m.d.comb += s[k].eq(inputs[0] if inputs else p.table & 1)
-            elif self.node.primitives:
-                tables = (p.table,) if p.second is None else (p.table, p.second)
-                second = d[k] if p.side is None else self.kept[p.side, stage]
-                m.submodules[f"c{number}_{k}"] = _primitive(inputs, tables, [s[k], second][: len(tables)])
-            else:
-                m.d.comb += s[k].eq(_looked_up(p.table, inputs))
-                if p.second is not None:
-                    m.d.comb += (d[k] if p.side is None else self.kept[p.side, stage]).eq(_looked_up(p.second, inputs))
-        carry = self._at(cell.cin, stage)
-        if not self.node.primitives:
-            m.d.comb += Cat(*outs).eq(d + (s ^ d) + carry)
-            return
-        for first in range(0, len(outs), 4):
-            sums, carries = Signal(4, name=f"o{number}_{first}"), Signal(4, name=f"co{number}_{first}")
-            pins = {"i_CI": carry, "i_CYINIT": 0} if first else {"i_CI": 0, "i_CYINIT": carry}
-            m.submodules[f"c{number}_{first}_carry"] = Instance(
-                "CARRY4", **pins, i_DI=_four(d, first), i_S=_four(s, first), o_O=sums, o_CO=carries
-            )
-            part = outs[first : first + 4]
-            m.d.comb += Cat(*part).eq(sums[: len(part)])
-            carry = carries[3]
 
     def _codes(self, m: Module, bits: Value, width: int) -> list[Signal]:
         """Stored output elements from the netlist's words, `width` bits each."""
@@ -228,24 +166,3 @@ class UnrolledMVAUComponent(UnitComponent):
         results = [Signal(o.dtype.bits, name=f"result_{r}") for r in range(len(totals))]
         m.d.comb += [result.eq(total) for result, total in zip(results, totals, strict=True)]  # cut or extended by its own sign
         return results
-
-
-def _four(value: Value, first: int) -> Value:
-    part = value[first : first + 4]
-    return Cat(part, Const(0, 4 - len(part))) if len(part) < 4 else part
-
-
-def _looked_up(table: int, inputs: list[Value]) -> Value:
-    """The entry of a truth table."""
-    return Const(table, 1 << len(inputs)).bit_select(Cat(*inputs), 1) if inputs else Const(table & 1, 1)
-
-
-def _primitive(inputs: list[Value], tables: tuple[int, ...], outs: list[Value]) -> Instance:
-    """A LUTk of one function, or a LUT6_2 of two."""
-    size = 1 << len(inputs)
-    if len(tables) == 1:
-        pins = {f"i_I{k}": net for k, net in enumerate(inputs)}
-        return Instance(f"LUT{len(inputs)}", p_INIT=Const(tables[0], size), **pins, o_O=outs[0])
-    upper, lower = (sum((table >> (k % size) & 1) << k for k in range(32)) for table in tables)
-    pins = {f"i_I{k}": inputs[k] if k < len(inputs) else Const(0, 1) for k in range(5)}
-    return Instance("LUT6_2", p_INIT=Const(upper << 32 | lower, 64), **pins, i_I5=Const(1, 1), o_O6=outs[0], o_O5=outs[1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -119,6 +120,8 @@ def test_what_does_not_go_together_is_said() -> None:
     assert refused(mlp((4, 4), "uint3", seed=0), replace(ICE40, target_fps=10.0)) == (
         "InputError: --target-fps: --unrolled\n  allowed  one of the two\n  fix      leave one out"
     )
-    assert refused(mlp((8, 6, 4), "uint3", seed=0), replace(ICE40, max_luts=60)) == (
-        "FitError: --unrolled: about 497 LUTs\n  allowed  60 LUTs (--max-luts)\n  fix      leave it out"
-    )
+    text = refused(mlp((8, 6, 4), "uint3", seed=0), replace(ICE40, max_luts=60))
+    about = re.match(r"FitError: --unrolled: about (\d+) LUTs\n", text)
+    assert about  # which number, the cost model's own tests judge
+    assert int(about[1]) > 60
+    assert text[about.end() :] == "  allowed  60 LUTs (--max-luts)\n  fix      leave it out"
