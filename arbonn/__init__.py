@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from arbonn.flows.compare.compare import compare as compare
     from arbonn.flows.doctor import examine as examine
     from arbonn.flows.dry_run import dry_run as dry_run
-    from arbonn.flows.explain_image import explain as explain
-    from arbonn.flows.explain_table import truth_table as truth_table
+    from arbonn.flows.explain.image import explain as explain
+    from arbonn.flows.explain.table import truth_table as truth_table
     from arbonn.flows.explore.explore import ExploreOptions as ExploreOptions
     from arbonn.flows.explore.explore import explore as explore
     from arbonn.flows.export import export as export
@@ -58,8 +58,8 @@ _WHERE = {
     "arbonn.flows.compare.compare": ("compare",),
     "arbonn.flows.doctor": ("examine",),
     "arbonn.flows.dry_run": ("dry_run",),
-    "arbonn.flows.explain_image": ("explain",),
-    "arbonn.flows.explain_table": ("truth_table",),
+    "arbonn.flows.explain.image": ("explain",),
+    "arbonn.flows.explain.table": ("truth_table",),
     "arbonn.flows.explore.explore": ("ExploreOptions", "explore"),
     "arbonn.flows.export": ("export", "export_axi"),
     "arbonn.flows.options": ("BuildOptions", "CheckOptions", "Common", "InferOptions", "LowerOptions"),

@@ -51,10 +51,7 @@ HOUSE = {
     "compare",
     "doctor.py",
     "dry_run.py",
-    "explain.py",
-    "explain_image.py",
-    "explain_page.py",
-    "explain_table.py",
+    "explain",
     "explore",
     "frontier.py",
     "frontier_page.py",
@@ -71,6 +68,7 @@ HOUSE = {
     "show.py",
     "store.py",
     "templates",
+    "vendor",
     "zoo.py",
 }
 

@@ -26,8 +26,8 @@ def explain(
     Next:    open build/digits/explain.svg in a browser
     """
     from arbonn.files import write_text, writing
-    from arbonn.flows.explain_image import explain as follow
-    from arbonn.flows.explain_table import as_lines, truth_table
+    from arbonn.flows.explain.image import explain as follow
+    from arbonn.flows.explain.table import as_lines, truth_table
 
     if table:
         made = truth_table(build)

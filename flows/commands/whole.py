@@ -28,7 +28,7 @@ def build(
     """
     from arbonn.flows import stages
     from arbonn.flows.progress import shown
-    from arbonn.flows.vendor import vendor_boards
+    from arbonn.flows.vendor.package import vendor_boards
 
     if board in vendor_boards():
         return _package(build, board)

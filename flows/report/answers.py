@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from arbonn.flows.explain import row_length
+from arbonn.flows.explain.follow import row_length
 from arbonn.flows.frames import classes_of, labels_of, read_images, read_labels
 from arbonn.flows.results import IMAGES, LABELS
 from arbonn.hw.datatypes import Integers

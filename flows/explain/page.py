@@ -7,7 +7,7 @@ from html import escape
 
 import numpy as np
 
-from arbonn.flows.explain import ROW, Step, bit_rows, picture, row_length
+from arbonn.flows.explain.follow import ROW, Step, bit_rows, picture, row_length
 from arbonn.hw.datatypes import Integers
 
 LINES = 8  # of values in the terminal; more are counted

@@ -11,7 +11,7 @@ import pytest
 
 from arbonn.errors import InputError
 from arbonn.flows.commands.teach import explain as command
-from arbonn.flows.explain_table import as_lines, table_of
+from arbonn.flows.explain.table import as_lines, table_of
 from arbonn.flows.frames import labels_of
 from arbonn.hw import graph_file
 from arbonn.sim import reference

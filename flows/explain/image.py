@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from arbonn.errors import InputError
-from arbonn.flows.explain import Step, follow
-from arbonn.flows.explain_page import as_svg, as_text
+from arbonn.flows.explain.follow import Step, follow
+from arbonn.flows.explain.page import as_svg, as_text
 from arbonn.flows.frames import frames_for, labels_of
 from arbonn.hw import graph_file
 

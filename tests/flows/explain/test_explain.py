@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from arbonn.errors import InputError
 from arbonn.flows.commands.teach import explain as command
-from arbonn.flows.explain import bit_rows, follow, picture
-from arbonn.flows.explain_page import as_svg, as_text
+from arbonn.flows.explain.follow import bit_rows, follow, picture
+from arbonn.flows.explain.page import as_svg, as_text
 from arbonn.flows.lowering.passes import run_passes
 from arbonn.flows.lowering.passes.unroll import Unroll
 from arbonn.hw import graph_file
