@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from arbonn.flows import tools
+from arbonn.flows.results import StageResult
 
 SYNTHESIS = {
     "xc7": "synth_xilinx -family xc7 -flatten -noiopad -noclkbuf",
@@ -44,6 +45,16 @@ class CellCounts:
     carry: int
     levels: int
     ffs: int = 0
+
+
+class CellsResult(StageResult):
+    """`CellCounts` of a graph's accelerator alone, for 7-series. Not in results.py: a line there makes all that is kept again."""
+
+    luts: int
+    phys: int
+    ffs: int
+    carry4: int
+    levels: int
 
 
 def synthesized(verilog: str, name: str, target: str, waiting: Callable[[float], None] | None = None) -> CellCounts:

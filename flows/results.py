@@ -141,16 +141,6 @@ class SynthResult(StageResult):
     carry: int
 
 
-class CellsResult(StageResult):
-    """Cells of the accelerator alone after synthesis for 7-series, as `cell_counts.CellCounts` counts them."""
-
-    luts: int
-    phys: int
-    ffs: int
-    carry4: int
-    levels: int
-
-
 class BuildResult(StageResult):
     """A bitstream. `luts`, `ffs`, `brams`, `carry` are cells after synthesis; `used` and `available` are the packed device's.
 

@@ -26,7 +26,6 @@ from arbonn.flows.results import (
     IMAGES,
     LABELS,
     BuildResult,
-    CellsResult,
     CheckResult,
     EvalResult,
     InferResult,
@@ -40,6 +39,7 @@ from arbonn.flows.results import (
 from arbonn.flows.store import Store, Work, link, linkable
 
 if TYPE_CHECKING:
+    from arbonn.flows.cell_counts import CellsResult
     from arbonn.hw.boards import Board
     from arbonn.hw.datatypes import Integers
 
@@ -213,12 +213,12 @@ def synth(folder: Path, board_name: str, common: Common = Common()) -> SynthResu
 
 def cells(folder: Path, common: Common = Common()) -> CellsResult:
     """Counts the 7-series cells of the graph in `folder`, its registers and handshakes too, and the LUTs of its longest path."""
+    from arbonn.flows.cell_counts import CellsResult, synthesized
     from arbonn.hw import graph_file
 
     graph = graph_file.load(folder)
 
     def make(place: Path) -> CellsResult:
-        from arbonn.flows.cell_counts import synthesized
         from arbonn.hw.accelerator import Accelerator
         from arbonn.hw.verilog import to_verilog
 
