@@ -8,32 +8,21 @@ from itertools import accumulate
 from math import gcd
 
 import numpy as np
-from amaranth.hdl import Module, Signal
 
-from arbonn.hw.cost.control import control_parts
-from arbonn.hw.cost.cost import Parts, amounts
 from arbonn.hw.datatypes import Integers
-from arbonn.hw.graph import Node, Ports
+from arbonn.hw.graph import Ports
 from arbonn.hw.schedule import Control, Mark, Schedule, at
-from arbonn.hw.sequencer import Sequencer
-from arbonn.hw.unit_component import UnitComponent
+from arbonn.hw.units.fork import Fork
 
 
 @dataclass(frozen=True, eq=False)
-class Split(Node):
+class Split(Fork):
     """o0 = the first channels of i, o1 = the next, ...; for each pixel.
 
     Streams  i: (..., sum of C_k).  o0, o1, ...: (..., C_k). Equal types and lanes; the lanes divide each C_k.
     Timing   one step a transfer of i; gives to one output at a time. first_out = 1; II of i 1; no bubble between outputs or pixels.
     Stalls   a rigid pipeline of 1: all wait for the output whose word is not taken.
     """
-
-    outputs: int = 2
-    depth: int = 1
-
-    @property
-    def gives(self) -> tuple[str, ...]:
-        return tuple(f"o{k}" for k in range(self.outputs))
 
     def knobs(self, ports: Ports) -> dict[str, tuple[str, int]]:
         return parts_knobs(self.gives, ports)
@@ -51,25 +40,6 @@ class Split(Node):
         bounds = (ports["i"].shape[-1] // ports["i"].lanes,)
         gives = tuple(Mark(p, at(bounds, 0, start, stop)) for p, start, stop in parts(self.gives, ports))
         return Control((Schedule(bounds, takes=(Mark("i"),), gives=gives, depth=self.depth),))
-
-    def parts(self, ports: Ports, target: str) -> Parts:
-        return control_parts(self.control(ports), reads=1) + amounts(ports["i"].width)
-
-    def component(self, ports: Ports) -> UnitComponent:
-        return SplitComponent(self, ports)
-
-
-class SplitComponent(UnitComponent):
-    """One register: it moves only when no output waits in it."""
-
-    node: Split
-
-    def datapath(self, m: Module, sequencers: list[Sequencer]) -> None:
-        (seq,) = sequencers
-        word = Signal(self.streams["i"].width)
-        with m.If(seq.move):
-            m.d.sync += word.eq(self.port("i").payload)
-        m.d.comb += [self.port(p).payload.eq(word) for p in self.node.gives]
 
 
 def parts(names: tuple[str, ...], ports: Ports) -> Iterator[tuple[str, int, int]]:
