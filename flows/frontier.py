@@ -33,6 +33,8 @@ class FrontierPoint(Result):
     accuracy       of the integer network, on all test images.    mismatches, ties  against QONNX's own execution of the file.
     phys           LUT cells with inverters and the LUTs that carry positions without one are routed through.
     levels         LUTs on the longest path between registers, a carry chain counting nothing.
+    neurons        hidden ones that a later layer sees, a LUT each where they have at most 6 connections; synthesis drops the others.
+    votes          connections of the classes.
     frames         test images through the RTL, one a clock; transfers, *_mismatches and violations of that check.
     """
 
@@ -43,6 +45,8 @@ class FrontierPoint(Result):
     seed: int
     epochs: int
     connections: int
+    neurons: int
+    votes: int
     accuracy: float
     test_images: int
     verified_images: int
@@ -92,11 +96,12 @@ def measure(recipe: Recipe, out: Path, report: Report) -> FrontierPoint:
     evaluated = stages.evaluate(out, common=common)
     checked = stages.check(out, CheckOptions(stalls=(0.0,), second_frames=0, engine="native"), common)
     cells = stages.cells(out, common)
-    graph = graph_file.load(out)
+    layers = [node.weights for node in graph_file.load(out).nodes if isinstance(node, UnrolledMVAU)]
     point = FrontierPoint(
         name=recipe.name, data=recipe.data.name, network=f"{recipe.network.name} {list(recipe.network.sizes or ())}",
         method=_method(recipe), seed=recipe.seed, epochs=trained.epochs,
-        connections=sum(int(np.count_nonzero(node.weights)) for node in graph.nodes if isinstance(node, UnrolledMVAU)),
+        connections=sum(map(np.count_nonzero, layers)), neurons=sum(int(after.any(axis=0).sum()) for after in layers[1:]),
+        votes=np.count_nonzero(layers[-1]),
         accuracy=evaluated.accuracy, test_images=evaluated.frames, verified_images=lowered.verified_samples,
         mismatches=lowered.mismatches, ties=lowered.ties, luts=cells.luts, phys=cells.phys, ffs=cells.ffs, carry4=cells.carry4,
         levels=cells.levels, latency_cycles=lowered.latency_cycles, interval_cycles=lowered.interval_cycles,
