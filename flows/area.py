@@ -6,9 +6,9 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from arbonn.flows.packaging.package import cells_by_unit
 from arbonn.flows.progress import Report, silent
 from arbonn.flows.results import UnitCells
-from arbonn.flows.vendor.package import cells_by_unit
 from arbonn.hw.accelerator import TOP, Accelerator
 from arbonn.hw.graph import DataflowGraph
 from arbonn.hw.verilog import to_verilog

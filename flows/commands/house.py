@@ -18,8 +18,8 @@ def doctor(json: Json = False) -> Answer:
     Next:    arbonn run recipes/digits.toml
     """
     from arbonn.flows.doctor import boards_need, examine, version_of
+    from arbonn.flows.packaging.package import vendor_boards
     from arbonn.flows.store import default_root
-    from arbonn.flows.vendor.package import vendor_boards
 
     findings = examine()
     missing = [f for f in findings if f.version is None]

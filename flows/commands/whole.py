@@ -27,8 +27,8 @@ def build(
     Next:    arbonn infer build/digits --port /dev/ttyUSB1
     """
     from arbonn.flows import stages
+    from arbonn.flows.packaging.package import vendor_boards
     from arbonn.flows.progress import shown
-    from arbonn.flows.vendor.package import vendor_boards
 
     if board in vendor_boards():
         return _package(build, board)

@@ -6,7 +6,7 @@ that every pin it connects is one of a cell that it made.
 
 from __future__ import annotations
 
-from arbonn.flows.vendor.ipxact import LIBRARY, VENDOR
+from arbonn.flows.packaging.ipxact import LIBRARY, VENDOR
 from arbonn.hw.boards.amd import AmdBoard
 from arbonn.hw.shells.axi_map import TOP, AxiPort, MemoryMap
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from arbonn.flows.export import export
-from arbonn.flows.vendor.fusesoc import core
+from arbonn.flows.packaging.fusesoc import core
 from tests.tiny import tiny_graph, tiny_images
 
 WHOLE = """CAPI=2:

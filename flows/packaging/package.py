@@ -13,12 +13,12 @@ from typing import Any
 from arbonn.errors import InputError
 from arbonn.files import write_text
 from arbonn.flows import families, tools
+from arbonn.flows.packaging.fusesoc import core
+from arbonn.flows.packaging.ipxact import component_xml, ports_of
+from arbonn.flows.packaging.pynq import DRIVER
+from arbonn.flows.packaging.vivado import tcl, xdc
 from arbonn.flows.progress import Report, silent
 from arbonn.flows.results import PackageResult, UnitCells
-from arbonn.flows.vendor.fusesoc import core
-from arbonn.flows.vendor.ipxact import component_xml, ports_of
-from arbonn.flows.vendor.pynq import DRIVER
-from arbonn.flows.vendor.vivado import tcl, xdc
 from arbonn.hw.accelerator import Accelerator
 from arbonn.hw.boards import Board, boards
 from arbonn.hw.boards.amd import AmdBoard, amd_boards

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 
 from arbonn.errors import InputError
+from arbonn.flows.packaging.ipxact import SPIRIT, ports_of
+from arbonn.flows.packaging.package import package
+from arbonn.flows.packaging.pynq import DRIVER
+from arbonn.flows.packaging.vivado import PROCESSORS, tcl
 from arbonn.flows.results import PackageResult
 from arbonn.flows.target import Target, fold_for
-from arbonn.flows.vendor.ipxact import SPIRIT, ports_of
-from arbonn.flows.vendor.package import package
-from arbonn.flows.vendor.pynq import DRIVER
-from arbonn.flows.vendor.vivado import PROCESSORS, tcl
 from arbonn.hw.boards import board
 from arbonn.hw.boards.amd import amd_boards
 from arbonn.hw.graph import DataflowGraph

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from arbonn.flows.vendor.ipxact import LIBRARY, VENDOR
+from arbonn.flows.packaging.ipxact import LIBRARY, VENDOR
 
 
 def core(top: str, version: str, digest: str, files: Sequence[str], bench: str = "", vectors: Sequence[str] = ()) -> str:
