@@ -77,7 +77,7 @@ def engines_for(graph: DataflowGraph, options: LowerOptions) -> DataflowGraph:
             "--primitives", found=f"board {board.name} ({board.family})", allowed=f"boards of {' and '.join(PRIMITIVES)} devices",
             fix="leave it out",
         )  # fmt: skip
-    return run_passes(graph, (Engines(options.pipeline, options.primitives),))
+    return run_passes(graph, (Engines(options.pipeline, options.primitives, 6 if board.family in PRIMITIVES else 4),))
 
 
 def sparse_for(found: Fold, room: Room) -> Fold:

@@ -21,22 +21,35 @@ Registered = tuple[Module, Value, int]  # where registers go, when they move, ho
 
 
 def products(
-    lanes: list[tuple[Value, Value]], dtype: DataType, weight_dtype: DataType, domain: str, registered: Registered | None = None
-) -> Value:  # fmt: skip
-    """What pairs of stored (input, weight) add to an accumulator of `domain`."""
+    lanes: list[tuple[Value, Value]],
+    dtype: DataType,
+    weight_dtype: DataType,
+    domain: str,
+    registered: Registered | None = None,
+    lut_inputs: int = 4,
+) -> Value:
+    """What pairs of stored (input, weight) add to an accumulator of `domain`; counts of bits as `popcount` writes them for such LUTs."""
     if domain == "dot":
         return tree_sum([number(a, dtype) * number(w, weight_dtype) for a, w in lanes], registered)
     by_lanes = len(lanes) <= FEW_LANES and dtype.bits >= MANY_BITS
-    return lane_sum(lanes, dtype, registered) if by_lanes else plane_sum(lanes, dtype, registered)
+    return lane_sum(lanes, dtype, registered) if by_lanes else plane_sum(lanes, dtype, registered, lut_inputs)
 
 
 @cache
 def product_parts(
-    lanes: int, dtype: DataType, weight_dtype: DataType, domain: str, *, stages: int = 0, fixed: bool = False, primitives: bool = False
-) -> tuple[Parts, int]:  # fmt: skip
+    lanes: int,
+    dtype: DataType,
+    weight_dtype: DataType,
+    domain: str,
+    *,
+    stages: int = 0,
+    fixed: bool = False,
+    primitives: bool = False,
+    lut_inputs: int = 4,
+) -> tuple[Parts, int]:
     """Parts of the sum of so many lanes' products with `stages` registers in it, and its width in bits.
 
-    fixed  by constant weights, which take no gates to multiply with.    primitives  as an MVAU's.
+    fixed  by constant weights, which take no gates to multiply with.    primitives, lut_inputs  as an MVAU's.
     """
     if primitives:
         netlists = [xnor_popcount(lanes, xor=dtype.signed and j == dtype.bits - 1) for j in range(dtype.bits)]
@@ -47,7 +60,7 @@ def product_parts(
         return Parts({"LUT cell": cells, **operators(value)}, kept), len(value)
     held = Registers()
     pairs = [(Signal(dtype.bits), Signal(weight_dtype.bits)) for _ in range(lanes)]
-    value = products(pairs, dtype, weight_dtype, domain, (held, Const(1), stages))
+    value = products(pairs, dtype, weight_dtype, domain, (held, Const(1), stages), lut_inputs)
     found: dict[str, float] = dict(operators(value, held))
     if fixed and domain == "popcount":
         found["exclusive or"] -= lanes * dtype.bits
@@ -56,11 +69,14 @@ def product_parts(
     return Parts({name: amount for name, amount in found.items() if amount}, held.flip_flops), len(value)
 
 
-def plane_sum(lanes: list[tuple[Value, Value]], dtype: DataType, registered: Registered | None = None) -> Value:
+def plane_sum(
+    lanes: list[tuple[Value, Value]], dtype: DataType, registered: Registered | None = None, lut_inputs: int = 4
+) -> Value:  # fmt: skip
     """sum_j 2^j popcount(XNOR(x_j, w)), plane by plane."""
     flip = dtype.signed  # offset binary: x + 2^(k-1) has the top bit inverted
     planes = [[~(a[j] ^ w) ^ (flip and j == dtype.bits - 1) for a, w in lanes] for j in range(dtype.bits)]
-    return weighted_popcount(planes, Pipeline(*registered, height(dtype.bits, len(lanes))) if registered else PLAIN)
+    pipeline = Pipeline(*registered, height(dtype.bits, len(lanes), lut_inputs)) if registered else PLAIN
+    return weighted_popcount(planes, pipeline, lut_inputs)
 
 
 def lane_sum(lanes: list[tuple[Value, Value]], dtype: DataType, registered: Registered | None = None) -> Value:

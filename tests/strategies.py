@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from arbonn.hw.contract import InputContract
 from arbonn.hw.datatypes import DataType, Integers, datatype, smallest
 from arbonn.hw.graph import DataflowGraph, Endpoint, Node, Stream
+from arbonn.hw.popcount import LUT_INPUTS
 from arbonn.hw.units.dwc import DWC
 from arbonn.hw.units.fifo import FIFO
 from arbonn.hw.units.label_select import LabelSelect
@@ -91,7 +93,8 @@ def _unit(draw: st.DrawFn, random: np.random.Generator, kind: str, name: str, i:
             return node, out(rows, smallest(int(low.min()), int(high.max())), draw_divisor(draw, rows))
         dtype, count, offset = output_of_levels(draw)
         thresholds = np.sort(random.integers(low.min() - 2, high.max() + 3, (rows, count)), axis=1)
-        return MVAU(name, weights, weight_dtype, node.domain, thresholds, offset, depth), out(rows, dtype, draw_divisor(draw, rows))
+        made = replace(node, thresholds=thresholds, offset=offset, lut_inputs=draw(st.sampled_from(LUT_INPUTS)))
+        return made, out(rows, dtype, draw_divisor(draw, rows))
     if kind == "Thresholding":
         dtype, count, offset = output_of_levels(draw)
         thresholds = np.sort(random.integers(i.dtype.low - 2, i.dtype.high + 3, (channels, count)), axis=1)

@@ -17,6 +17,7 @@ from arbonn.hw.datatypes import DataType, Integers
 from arbonn.hw.graph import UNSAVED_DEFAULT, Ports
 from arbonn.hw.netlist_logic import NetlistLogic
 from arbonn.hw.parameters import Parametric, ParametricComponent, Table
+from arbonn.hw.popcount import LUT_INPUTS
 from arbonn.hw.products import product_parts, products, tree_sum
 from arbonn.hw.rom import pack_words
 from arbonn.hw.schedule import Control, Mark, Schedule, at, last
@@ -44,6 +45,7 @@ class MVAU(Parametric):
     Parameters  weights (MH, MW). thresholds (MH, T), rising, or None.
                 depth: pipeline stages, 3 .. 16. From 4 on thresholds are compared in a stage of their own; d > 4 cuts the sum of a
                 transfer's products into d - 3 stages.
+                lut_inputs: 4, or 6 for sums of which 7-series and UltraScale+ take fewer LUTs, and the others more (`arbonn.hw.popcount`).
                 primitives: these sums as LUTs and carry chains of 7-series and UltraScale+ (`arbonn.hw.xnor_popcount`), domain "popcount".
     Streams     i: (..., MW), SIMD = its lanes.  o: (..., MH), PE = its lanes.  NF = MH / PE, SF = MW / SIMD.
     domain      "dot": acc = w . x.  "popcount" (BIPOLAR weights): acc = sum_j 2^j popcount(XNOR(x_j, w)) over the bit planes x_j of the
@@ -64,6 +66,7 @@ class MVAU(Parametric):
     offset: int = 0
     depth: int = DEPTHS[0]
     primitives: bool = field(default=False, kw_only=True, metadata=UNSAVED_DEFAULT)
+    lut_inputs: int = field(default=4, kw_only=True, metadata=UNSAVED_DEFAULT)
 
     @property
     def rows(self) -> int:
@@ -96,6 +99,8 @@ class MVAU(Parametric):
         yield from self.parameter_problems()
         if self.depth not in DEPTHS:
             yield f"depth {self.depth} ({DEPTHS[0]} .. {DEPTHS[-1]} allowed)"
+        if self.lut_inputs not in LUT_INPUTS:
+            yield f"sums for LUTs of {self.lut_inputs} inputs ({' and '.join(map(str, LUT_INPUTS))} allowed)"
         if self.primitives and self.domain != "popcount":
             yield f"primitives in the domain {self.domain!r} (popcount allowed)"
         if self.thresholds is not None:
@@ -174,7 +179,8 @@ class MVAU(Parametric):
         more = max(0, self.depth - 4)
         fixed = nf * sf == 1 and not self.writable
         term, width = product_parts(
-            i.lanes, i.dtype, self.weight_dtype, self.domain, stages=more, fixed=fixed, primitives=self.primitives
+            i.lanes, i.dtype, self.weight_dtype, self.domain,
+            stages=more, fixed=fixed, primitives=self.primitives, lut_inputs=self.lut_inputs,
         )  # fmt: skip
         address = (nf * sf - 1).bit_length()
         found = control_parts(self.control(ports)) + self.tables_parts(ports, target) + term * o.lanes
@@ -263,7 +269,7 @@ class MVAUComponent(ParametricComponent):
         bits, weight_bits = i.dtype.bits, node.weight_dtype.bits
         lanes = [(x[k * bits : (k + 1) * bits], weights[k * weight_bits : (k + 1) * weight_bits]) for k in range(i.lanes)]
         if not node.primitives:
-            return products(lanes, i.dtype, node.weight_dtype, node.domain, (m, move, more))
+            return products(lanes, i.dtype, node.weight_dtype, node.domain, (m, move, more), node.lut_inputs)
         planes = []
         for j in range(bits):
             netlist = xnor_popcount(i.lanes, xor=i.dtype.signed and j == bits - 1)

@@ -10,7 +10,7 @@ from amaranth.sim import Simulator, SimulatorContext
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arbonn.hw.popcount import Pipeline, height, popcount, weighted_popcount
+from arbonn.hw.popcount import LUT_INPUTS, Pipeline, height, popcount, weighted_popcount
 
 
 def outputs(width: int, function: Callable[[Signal], Value], words: Iterable[int]) -> tuple[list[int], int]:
@@ -32,17 +32,24 @@ def outputs(width: int, function: Callable[[Signal], Value], words: Iterable[int
     return found, len(out)
 
 
+@pytest.mark.parametrize("lut_inputs", LUT_INPUTS)
 @pytest.mark.parametrize("count", range(1, 11))
-def test_every_word_of_few_bits_is_counted(count: int) -> None:
+def test_every_word_of_few_bits_is_counted(count: int, lut_inputs: int) -> None:
     words = range(1 << count)
-    assert outputs(count, lambda word: popcount(list(word)), words) == ([word.bit_count() for word in words], count.bit_length())
+    assert outputs(count, lambda word: popcount(list(word), lut_inputs=lut_inputs), words) == (
+        [word.bit_count() for word in words],
+        count.bit_length(),
+    )
 
 
 @settings(max_examples=12, deadline=None)
-@given(data=st.data(), count=st.integers(11, 200))
-def test_any_word_is_counted(data: st.DataObject, count: int) -> None:
+@given(data=st.data(), count=st.integers(11, 200), lut_inputs=st.sampled_from(LUT_INPUTS))
+def test_any_word_is_counted(data: st.DataObject, count: int, lut_inputs: int) -> None:
     words = [0, (1 << count) - 1, *data.draw(st.lists(st.integers(0, (1 << count) - 1), max_size=8))]
-    assert outputs(count, lambda word: popcount(list(word)), words) == ([word.bit_count() for word in words], count.bit_length())
+    assert outputs(count, lambda word: popcount(list(word), lut_inputs=lut_inputs), words) == (
+        [word.bit_count() for word in words],
+        count.bit_length(),
+    )
 
 
 def weighted(word: int, count: int, planes: int) -> int:
@@ -58,11 +65,11 @@ def test_every_set_of_few_planes_is_weighted(count: int, planes: int) -> None:
 
 
 @settings(max_examples=12, deadline=None)
-@given(data=st.data(), count=st.integers(1, 24), planes=st.integers(1, 9))
-def test_any_planes_are_weighted(data: st.DataObject, count: int, planes: int) -> None:
+@given(data=st.data(), count=st.integers(1, 24), planes=st.integers(1, 9), lut_inputs=st.sampled_from(LUT_INPUTS))
+def test_any_planes_are_weighted(data: st.DataObject, count: int, planes: int, lut_inputs: int) -> None:
     whole = (1 << count * planes) - 1
     words = [0, whole, *data.draw(st.lists(st.integers(0, whole), max_size=8))]
-    found, width = outputs(count * planes, lambda word: weighted_popcount(split(word, count, planes)), words)
+    found, width = outputs(count * planes, lambda word: weighted_popcount(split(word, count, planes), lut_inputs=lut_inputs), words)
     assert found == [weighted(word, count, planes) for word in words]
     assert width == (count * ((1 << planes) - 1)).bit_length()
 
@@ -72,12 +79,13 @@ def split(word: Value, count: int, planes: int) -> list[list[Value]]:
 
 
 @settings(max_examples=12, deadline=None)
-@given(data=st.data(), count=st.integers(1, 70), planes=st.integers(1, 3), stages=st.integers(1, 9))
-def test_a_pipelined_count_is_as_many_clocks_late(data: st.DataObject, count: int, planes: int, stages: int) -> None:
+@given(data=st.data(), count=st.integers(1, 70), planes=st.integers(1, 3), stages=st.integers(1, 9), wide=st.booleans())
+def test_a_pipelined_count_is_as_many_clocks_late(data: st.DataObject, count: int, planes: int, stages: int, wide: bool) -> None:
     whole = (1 << count * planes) - 1
     words = [whole, 0, *data.draw(st.lists(st.integers(0, whole), max_size=8))]
     m, word = Module(), Signal(count * planes)
-    value = weighted_popcount(split(word, count, planes), Pipeline(m, Const(1), stages, height(planes, count)))
+    inputs = 6 if wide else 4
+    value = weighted_popcount(split(word, count, planes), Pipeline(m, Const(1), stages, height(planes, count, inputs)), inputs)
     found = []
 
     async def bench(ctx: SimulatorContext) -> None:

@@ -12,16 +12,17 @@ from arbonn.hw.units.mvau import DEPTHS, MVAU
 
 @dataclass(frozen=True)
 class Engines(Pass):
-    """Gives every MVAU more pipeline stages, or sums of a family's own cells.
+    """Gives every MVAU more pipeline stages, and sums as a family of devices has them.
 
-    Before  MVAU(depth, primitives).
-    After   MVAU(depth=3 + stages), at most the deepest there is; primitives where the domain is "popcount".
+    Before  MVAU(depth, lut_inputs, primitives).
+    After   MVAU(depth=3 + stages, lut_inputs), at most the deepest there is; primitives where the domain is "popcount".
     Keeps   every value, and cycles a frame; the latency grows by `stages` for each MVAU.
     """
 
     name: ClassVar[str] = "engines"
     stages: int = 0
     primitives: bool = False
+    lut_inputs: int = 4
 
     def apply(self, graph: DataflowGraph) -> DataflowGraph:
         return graph.with_nodes([self._set(node) for node in graph.nodes], graph.streams)
@@ -30,4 +31,5 @@ class Engines(Pass):
         if not isinstance(node, MVAU):
             return node
         depth = max(node.depth, min(DEPTHS[0] + self.stages, DEPTHS[-1]))
-        return replace(node, depth=depth, primitives=node.primitives or (self.primitives and node.domain == "popcount"))
+        primitives = node.primitives or (self.primitives and node.domain == "popcount")
+        return replace(node, depth=depth, primitives=primitives, lut_inputs=max(node.lut_inputs, self.lut_inputs))

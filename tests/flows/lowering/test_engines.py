@@ -12,6 +12,7 @@ from arbonn.flows.lowering.passes import run_passes
 from arbonn.flows.lowering.passes.engines import Engines
 from arbonn.flows.options import LowerOptions
 from arbonn.flows.target import engines_for
+from arbonn.hw.popcount import LUT_INPUTS
 from arbonn.hw.units.mvau import DEPTHS, MVAU
 from arbonn.sim.reference import execute
 from arbonn.sim.timing import figures, predict
@@ -19,13 +20,14 @@ from tests.networks import small_network
 from tests.strategies import values
 
 
-@given(stages=st.integers(0, 20), primitives=st.booleans())
-def test_layers_are_as_asked_and_values_as_they_were(stages: int, primitives: bool) -> None:
+@given(stages=st.integers(0, 20), primitives=st.booleans(), lut_inputs=st.sampled_from(LUT_INPUTS))
+def test_layers_are_as_asked_and_values_as_they_were(stages: int, primitives: bool, lut_inputs: int) -> None:
     graph = small_network()
-    made = run_passes(graph, (Engines(stages, primitives),))
+    made = run_passes(graph, (Engines(stages, primitives, lut_inputs),))
     before, after = ([n for n in g.nodes if isinstance(n, MVAU)] for g in (graph, made))
     for old, new in zip(before, after, strict=True):
         assert new.depth == max(old.depth, min(3 + stages, DEPTHS[-1]))
+        assert new.lut_inputs == lut_inputs
         assert new.primitives == (primitives and new.domain == "popcount")
     (x,) = graph.inputs
     frames = {x.id: values(np.random.default_rng(0), x.dtype, (4, *x.shape))}
@@ -34,6 +36,12 @@ def test_layers_are_as_asked_and_values_as_they_were(stages: int, primitives: bo
     slow, fast = (figures(g, predict(g, 12)) for g in (graph, made))
     assert fast.latency - slow.latency == sum(new.depth - old.depth for old, new in zip(before, after, strict=True))
     assert fast.interval == slow.interval
+
+
+@pytest.mark.parametrize(("board", "lut_inputs"), [("icebreaker", 4), ("ulx3s-85f", 4), ("pynq-z2", 6), ("zcu104", 6)])
+def test_sums_are_for_the_boards_luts(board: str, lut_inputs: int) -> None:
+    made = engines_for(small_network(), LowerOptions(board=board))
+    assert {node.lut_inputs for node in made.nodes if isinstance(node, MVAU)} == {lut_inputs}
 
 
 def test_cells_are_for_amds_boards() -> None:
