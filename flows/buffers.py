@@ -44,12 +44,21 @@ def interval(graph: DataflowGraph, frames: int = 0) -> Fraction | None:
         return None
 
 
+def deadlocks(graph: DataflowGraph, frames: int) -> bool:
+    """Whether a graph deadlocks within so many frames for some pattern of stalls at its ends."""
+    try:
+        timing.predict(graph, frames, shallow=True)
+    except CheckError:
+        return True
+    return False
+
+
 def size_buffers(graph: DataflowGraph, folding: Folding) -> DataflowGraph:
     """The graph folded, with a FIFO on every stream that needs one for the rate of its busiest unit (saturated source, sink always ready).
 
     A unit with a buffer of its own (SWG) gets the least size that keeps the rate. Each depth and size is the least by itself: one less on
     any of them costs cycles, or ends in deadlock. FIFOs of depth 2 cut a long ready chain besides. Assumes that a deeper buffer never
-    lowers the rate (but 1 against 0).
+    lowers the rate (but 1 against 0). Where branches meet again, no stalls at the graph's ends can make it deadlock.
 
     Depths are found on parts of the graph: what a part cannot do with a full source and a sink that is always ready, it cannot do in the
     whole graph, so no depth is too small for that. That all parts together keep the rate is then tried on the whole; where they do not,
@@ -154,7 +163,7 @@ class _Sizer:
         # Units of nearly the same pace fill a buffer by a few cycles a frame: the whole runs until its state comes back.
         patient = MOST_TRANSFERS // sum(s.transfers for s in folded.streams) if part is None else 0
         found = interval(folded, max(8 + 2 * begun, patient))
-        return found is not None and found <= self.goal
+        return found is not None and found <= self.goal and not (forks(graph) and deadlocks(folded, 8 + 2 * begun))
 
     def part(self, names: Collection[str]) -> DataflowGraph:
         """Some units, their streams, and what lies between them and the others as inputs and outputs."""
@@ -184,6 +193,12 @@ def components(graph: DataflowGraph) -> dict[str, frozenset[str]]:
     bridges = {k for k in range(len(edges)) if edges[k][1] not in _reached(edges[k][0], edges[:k] + edges[k + 1 :])}
     kept = [edge for k, edge in enumerate(edges) if k not in bridges]
     return {node.id: frozenset(_reached(node.id, kept)) for node in graph.nodes}
+
+
+def forks(graph: DataflowGraph) -> bool:
+    """Whether branches part, which may meet again."""
+    inner = [s.source.node for s in graph.streams if s.source and s.sink]
+    return len(set(inner)) < len(inner)
 
 
 def _reached(start: str, edges: Sequence[tuple[str, str]]) -> set[str]:

@@ -45,14 +45,17 @@ class _Tables:
         return offset
 
 
-def predict(graph: DataflowGraph, frames: int, stalls: Stalls | None = None, limit: int | None = None) -> Trace:
+def predict(graph: DataflowGraph, frames: int, stalls: Stalls | None = None, limit: int | None = None, *, shallow: bool = False) -> Trace:
     """Cycles of all transfers of `frames` frames, with a source that is full unless stalled; cycle 0 is the first out of reset.
 
     Runs until every stream has had all its transfers, or nothing can move any more. Raises CheckError on deadlock (an output that never
     got its last transfer), naming the units that wait for each other, and when `limit` cycles were not enough.
+
+    shallow  every pipeline is of one stage. A rigid one that waits keeps the gaps of a slow source: at the worst it holds its last word
+             alone. What ends though all hold so little ends under any stalls. Its cycles say nothing.
     """
     totals = {s.id: frames * s.transfers for s in graph.streams}
-    trace, state = step(graph, totals, stalls, NEVER if limit is None else limit)
+    trace, state = step(graph, totals, stalls, NEVER if limit is None else limit, shallow=shallow)
     if any(len(trace.transfers[s.id]) < totals[s.id] for s in graph.outputs):
         done = ", ".join(f"{s.id} {len(trace.transfers[s.id])} of {totals[s.id]}" for s in graph.outputs)
         if limit is not None and trace.cycles >= limit:
@@ -72,15 +75,22 @@ def _deadlock(graph: DataflowGraph, cycles: int, done: str, state: State) -> Che
 
 
 def step(
-    graph: DataflowGraph, totals: Mapping[str, int], stalls: Stalls | None, limit: int, period: Integers | None = None
+    graph: DataflowGraph,
+    totals: Mapping[str, int],
+    stalls: Stalls | None,
+    limit: int,
+    period: Integers | None = None,
+    *,
+    shallow: bool = False,
 ) -> tuple[Trace, State]:
     """Runs until every stream has had its total of transfers, nothing can move any more, or `limit` cycles have passed.
 
     Returns what was seen, and the state of the last cycle. `period` as in `step_all`; it is written to.
+    `shallow` as in `predict`.
     """
     period = np.array([-1, 0, 0, 0]) if period is None else period
     number = {s.id: k for k, s in enumerate(graph.streams)}
-    tables = _flatten(graph, number)
+    tables = _flatten(graph, number, shallow)
     counts = np.array([totals[s.id] for s in graph.streams], np.int64)
     offsets = np.concatenate([[0], np.cumsum(counts)])
     ends = [*graph.inputs, *graph.outputs]
@@ -97,7 +107,7 @@ def step(
     return Trace(transfers, int(cycles)), State(valid, ready, steps.tolist(), counters.tolist())
 
 
-def _flatten(graph: DataflowGraph, number: dict[str, int]) -> _Tables:
+def _flatten(graph: DataflowGraph, number: dict[str, int], shallow: bool) -> _Tables:
     """Schedules in reverse topological order: a unit's readies are known before those of the units that feed it."""
     tables = _Tables()
     total = 0
@@ -114,7 +124,8 @@ def _flatten(graph: DataflowGraph, number: dict[str, int]) -> _Tables:
             for shift, group in ((0, schedule.takes), (16, schedule.gives)):
                 for bit, mark in enumerate(group):
                     marks |= _holds(mark.when, index).astype(np.int64) << (shift + bit)
-            row = [schedule.steps, total, schedule.depth, len(tables.takes), len(schedule.takes), len(tables.gives), len(schedule.gives)]
+            depth = min(schedule.depth, 1) if shallow else schedule.depth
+            row = [schedule.steps, total, depth, len(tables.takes), len(schedule.takes), len(tables.gives), len(schedule.gives)]
             row += [len(tables.needs), len(schedule.needs), len(tables.adds), len(schedule.adds)]
             tables.schedules.append(row)
             tables.takes += [number[ports[m.port].id] for m in schedule.takes]

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from arbonn.errors import DataError, LoweringError, RecipeError
+from arbonn.flows.buffers import size_buffers
 from arbonn.flows.lowering.lower import Lowered, LowerOptions, lower
 from arbonn.flows.recipe import Recipe
 from arbonn.flows.run import run
@@ -22,6 +23,7 @@ from arbonn.model.recipe import METHODS, NETWORKS, NetworkConfig
 from arbonn.model.residual import RPRelu, Stream
 from arbonn.model.train import build
 from arbonn.sim import fast
+from arbonn.sim.check import CheckOptions, check
 
 SMALL = {
     "bit-mlp": {"sizes": [20, 16], "input_thresholds": [0.25, 0.5]},
@@ -100,6 +102,20 @@ def test_every_network_lowers_to_what_torch_computes(recipe, tmp_path, case):
     names = [node.name for node in onnx.load(tmp_path / "model.onnx").graph.node]
     assert len(set(names)) == len(names)
     assert any(node.startswith(("/conv0/", "/fc0/")) for node in names)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_rtl_of_every_network_is_the_model(recipe, tmp_path, case):
+    wanted = recipe(network={"name": case.split(",")[0], **CASES[case]})
+    data = load(wanted)
+    _, network = build(wanted, data)
+    graph = size_buffers(lowered(statistics(network, data), data, wanted, tmp_path).graph, {})
+    codes, stream = data.test.codes[:2].astype(np.int64), graph.inputs[0]
+    frames = np.moveaxis(codes.reshape(2, stream.shape[-1], *stream.shape[:-1]), 1, -1)
+    seen = check(graph, {stream.id: frames}, tmp_path / "check", CheckOptions({"icarus": None}, stalls=(0.0, 0.3), required=("icarus",)))
+    assert (seen.bit_mismatches, seen.cycle_mismatches, seen.violations, seen.first_difference) == (0, 0, 0, None)
+    assert seen.transfers > 4 * len(codes)
 
 
 def test_every_network_of_the_tree_is_tested():

@@ -11,17 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arbonn.errors import LoweringError
-from arbonn.flows.buffers import CUT_DEPTH, CUT_EVERY, busy_cycles, interval, size_buffers
-from arbonn.flows.folding import apply_folding, unbuffered
+from arbonn.flows.buffers import size_buffers
 from arbonn.flows.lowering.lower import drawn_frames
 from arbonn.flows.lowering.verify import verify
-from arbonn.hw.graph import DataflowGraph
 from arbonn.hw.units.add_streams import AddStreams
-from arbonn.hw.units.fifo import FIFO
-from arbonn.hw.units.mvau import MVAU
 from arbonn.hw.units.shuffle import Shuffle
-from arbonn.hw.units.swg import SWG
-from tests.flows.branched import Branched, branched, resnet
+from tests.flows.branched import Branched, branched
 from tests.flows.lowering.test_lower_conv import assert_equal_to_file, lowered
 from tests.hw.units.test_units import assert_exact
 
@@ -258,49 +253,3 @@ def test_rtl_in_every_bit_and_cycle(name: str, stall: float) -> None:
     b = ODD[name][0]().quant(0.5, 2).flat()
     plain = assert_equal_to_file(b.dense(3).model(), CONTRACT)
     assert_exact(size_buffers(plain, {}), 2, stall, 1)
-
-
-@pytest.fixture(scope="module")
-def residual() -> DataflowGraph:
-    """A lowered ResNet of two stages, one of which halves the image."""
-    return unbuffered(lowered(resnet(1, (2, 4), 6, bits=2), "uint8,scale=1/255")[1])
-
-
-@pytest.mark.parametrize("folding", [{}, {"mvau_1": {"PE": 2, "SIMD": 6}, "swg_1": {"SIMD": 2}, "mvau_2": {"PE": 1, "SIMD": 3}}])
-def test_one_word_less_on_any_fifo_of_a_residual_network_costs_cycles(residual: DataflowGraph, folding: dict[str, dict[str, int]]) -> None:
-    graph = size_buffers(residual, folding)
-    busiest = max(busy_cycles(graph).values())
-    assert interval(graph) == busiest
-    depths = {_plain(graph, graph.ports(n)["i"].id): n.depth for n in graph.nodes if isinstance(n, FIFO)}
-    sized = unbuffered(graph)
-    mvaus = [n for n in sized.ordered() if isinstance(n, MVAU)]
-    cuts = {sized.ports(n)["i"].id for n in mvaus[CUT_EVERY::CUT_EVERY]}  # these only shorten the ready chain
-    assert sum(name.startswith("duplicate_streams") for name in depths) >= 3
-    for name, depth in depths.items():
-        if name not in cuts or depth != CUT_DEPTH:
-            less = interval(apply_folding(sized, folding, {**depths, name: depth - 1}))
-            assert less is None or less > busiest, name
-    for unit in sized.nodes:
-        if isinstance(unit, SWG) and unit.pixels > unit.sizes(apply_folding(sized, folding).ports(unit))[0]:
-            tighter = sized.with_nodes([unit.sized(unit.pixels - 1) if n is unit else n for n in sized.nodes], sized.streams)
-            assert interval(apply_folding(tighter, folding, depths)) != busiest, unit.id
-
-
-def test_branches_that_drift_apart_by_a_few_cycles_a_frame_never_deadlock() -> None:
-    """A pool beside two layers: with the FIFOs of a short run, frame 13 was the first that could not go on."""
-    b = Branched((1, 5, 5), 23)
-    b.quant(0.5, 3)
-    start = b.at
-    b.same(1, 1, bits=2).norm().quant(0.5, 2)
-    way = b.at
-    b.back(start).window("AveragePool", (), 1, [3, 3], pads=[1] * 4, count_include_pad=1).quant(0.5, 3).add(way).add(start)
-    b.activation("sign").same(2).norm().quant(0.5, 2).flat().dense(3)
-    graph = size_buffers(unbuffered(lowered(b.model(), "uint4,scale=0.1,zero=7")[1]), {"mvau_2": {"SIMD": 2}, "swg_2": {"SIMD": 2}})
-    assert interval(graph, 100) == max(busy_cycles(graph).values())
-
-
-def _plain(graph: DataflowGraph, name: str) -> str:
-    stream = graph.stream(name)
-    while stream.source and graph.node(stream.source.node).kind in ("DWC", "FIFO"):
-        stream = graph.ports(graph.node(stream.source.node))["i"]
-    return stream.id
