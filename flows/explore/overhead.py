@@ -4,6 +4,10 @@
     python -m arbonn.flows.explore.overhead recipes/spaces/digits.toml --storage postgresql://user@host/db --cluster tcp://host:8786
 
 prints wall time and this process's own time in milliseconds. A search of the space's name is left in the database, and nothing else.
+
+    python -m arbonn.flows.explore.overhead recipes/spaces/digits.toml --by-hand 24 --rounds 2
+
+prints instead how much longer a search of so many points with two workers takes than the same two jobs started by hand (`by_hand.py`).
 """
 
 from __future__ import annotations
@@ -20,12 +24,14 @@ from statistics import fmean, quantiles
 from typing import Any, get_args
 
 from arbonn.files import write_text
+from arbonn.flows.explore.by_hand import turns
 from arbonn.flows.explore.jobs import jobs
 from arbonn.flows.explore.metrics import METRICS
 from arbonn.flows.explore.point import Measured
 from arbonn.flows.explore.samplers import Sampler
 from arbonn.flows.explore.space import Point, Space, load_space
 from arbonn.flows.explore.study import open_study
+from arbonn.flows.progress import shown
 from arbonn.flows.store import Store, Work
 
 STAGES = 5  # of a point that go through the store: train, lower, synth, build, check
@@ -120,8 +126,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--storage")
     parser.add_argument("--cluster")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--by-hand", type=int, metavar="POINTS", help="compare a search with two workers and the same jobs by hand")
+    parser.add_argument("--rounds", type=int, default=2, help="of --by-hand: how often both are run, in turns")
     given = parser.parse_args(arguments)
     space = load_space(given.space)
+    if given.by_hand is not None:
+        _beside_by_hand(space, given.by_hand, given.rounds, given.json)
+        return
     with tempfile.TemporaryDirectory(prefix="arbonn-overhead-") as name:
         costs = [
             *of_trials(space, given.trials, given.sampler, given.storage, Path(name)),
@@ -133,6 +144,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for cost in costs:
         print(f"{cost.step:24} {cost.mean_ms:7.1f} ms ({cost.p95_ms:.1f} at the 95th percentile; {cost.own_ms:.1f} of this process)")
     print(f"{'a trial':24} {sum(cost.mean_ms for cost in costs):7.1f} ms ({sum(cost.own_ms for cost in costs):.1f} of this process)")
+
+
+def _beside_by_hand(space: Space, points: int, rounds: int, as_json: bool) -> None:
+    with shown() as report:
+        found = turns(space, points, rounds, report)
+    ratio = sum(turn.search_s for turn in found) / sum(turn.by_hand_s for turn in found)
+    if as_json:
+        print(json.dumps({"turns": [vars(turn) for turn in found], "ratio": ratio}, indent=1))
+        return
+    for turn in found:
+        split = " and ".join(map(str, turn.points))
+        print(f"two workers {turn.search_s:.1f} s, by hand {turn.by_hand_s:.1f} s ({split} points): {turn.search_s / turn.by_hand_s:.3f}")
+    print(f"all turns: {ratio:.3f}")
 
 
 if __name__ == "__main__":
