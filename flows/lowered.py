@@ -21,9 +21,11 @@ from arbonn.hw.units.fifo import FIFO
 from arbonn.hw.units.mvau import MVAU
 from arbonn.hw.units.sparse_mvau import SparseMVAU
 from arbonn.hw.units.unrolled_mvau import UnrolledMVAU
+from arbonn.hw.units.vvau import VVAU
 from arbonn.sim.timing import figures, predict
 
 TIES_LISTED = 100
+WEIGHTED = (MVAU, SparseMVAU, UnrolledMVAU, VVAU)
 
 
 def lower_and_fold(model: Path, options: LowerOptions, folder: Path, report: Report = silent) -> LowerResult:
@@ -49,7 +51,7 @@ def lower_and_fold(model: Path, options: LowerOptions, folder: Path, report: Rep
         input=str(lowered.contract),
         input_source=lowered.contract_source,
         notes=[*lowered.notes, *_unrolled_notes(folded.graph)],
-        weight_bits=sum(node.weights.size for node in folded.graph.nodes if isinstance(node, MVAU | SparseMVAU | UnrolledMVAU)),
+        weight_bits=sum(n.weights.size * n.weight_dtype.bits for n in folded.graph.nodes if isinstance(n, WEIGHTED)),
         verified_samples=compared.samples,
         verified_integers=compared.integers,
         samples_source=lowered.frames_source,
