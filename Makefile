@@ -10,7 +10,7 @@ help:
 	@echo "make demo       digits, from training to a checked bitstream (arbonn run recipes/digits.toml)"
 	@echo "make test       the tests, without those marked slow"
 	@echo "make test-all   all tests"
-	@echo "make bench      how fast, side by side with others, in one run; ARBONN_DATA names the folder of model and images"
+	@echo "make bench      how fast, side by side with others, in one run; ARBONN_DATA names the folder of model and images; ONLY=methods,cnv for some of it"
 	@echo "make bench-hw   how small and how fast the hardware is, beside others; an hour; ONLY=popcount,ice40 for some of it"
 	@echo "make claims     published claims on small networks, seed by seed; writes docs/claims.md; goes on where it was stopped"
 	@echo "make frontier   accuracy against LUTs of whole unrolled networks; writes docs/frontier.md; goes on where it was stopped"
@@ -37,7 +37,7 @@ test-all: setup
 	$(VENV)/pytest -n $(JOBS)
 
 bench: setup
-	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(VENV)/python -m arbonn.flows.bench
+	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(VENV)/python -m arbonn.flows.bench $(if $(ONLY),--only $(ONLY))
 
 bench-hw: setup
 	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(VENV)/python -m arbonn.flows.bench_hw $(if $(ONLY),--only $(ONLY))
