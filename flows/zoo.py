@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from arbonn.errors import CheckError, InputError
 from arbonn.files import replacing, sha256, write_text
 from arbonn.flows import stages
 from arbonn.flows.options import BuildOptions, CheckOptions, Common, LowerOptions
 from arbonn.flows.recipe import Recipe, load_recipe
-from arbonn.flows.results import Result
+from arbonn.flows.results import IMAGES, LABELS, Result
 from arbonn.settings import nearest
 
 CHECKED, STALLS = 3, (0.0, 0.3)  # frames through the RTL, and how often both ends of it stall
@@ -33,7 +37,7 @@ class ZooFigures(Result):
                       the models, else there would be no entry
     *_estimated       before synthesis, of the accelerator alone
     luts, ffs, brams, fmax_mhz   after synthesis, with the board's shell, and after place and route
-    What is null was not run when the entry was made; `remake` runs all of it.
+    What is null was not run when the entry was made; `remake` runs all of it, `measure` all but the training.
     """
 
     name: str
@@ -114,31 +118,59 @@ def remake(folder: Path, name: str, common: Common = Common()) -> ZooFigures:
     wanted = recipe(folder, name)
     common = Common(None, common.store, common.report)
     trained = stages.train(wanted, common)
-    images, labels = trained.file(trained.test_codes), trained.file(trained.test_labels)
-    lowered = stages.lower(trained.file(trained.model), LowerOptions(samples=images, max_samples=100, board=wanted.build.board), common)
+    model = trained.file(trained.model)
+    built = _built(folder / name, wanted, model, trained.file(trained.test_codes), trained.file(trained.test_labels), common)
+    found = ZooFigures(
+        name=name, data=wanted.data.name, network=wanted.network.name, method=wanted.method.name, seed=wanted.seed, epochs=trained.epochs,
+        train_seconds=round(trained.seconds, 1), binary_weights=trained.binary_weights,
+        model_bytes=model.stat().st_size, model_sha256=sha256(model), float_accuracy=trained.float_accuracy,
+        command=f"arbonn zoo --remake {name}", **{**built, "versions": {**trained.versions, **built["versions"]}},
+    )  # fmt: skip
+    with replacing(folder / name / MODEL) as temporary:
+        shutil.copyfile(model, temporary)
+    return _written(folder, found)
+
+
+def measure(folder: Path, name: str, common: Common = Common()) -> ZooFigures:
+    """Lowers, evaluates, checks and builds a network as it lies in the zoo, and writes its figures: what has changed since is hardware's.
+
+    Raises as `remake` does, and InputError for an entry that is not whole.
+    """
+    from arbonn.model.batches import load
+
+    wanted, old = recipe(folder, name), figures(folder, name)
+    test = load(wanted).test
+    with tempfile.TemporaryDirectory() as place:
+        images, labels = Path(place) / IMAGES, Path(place) / LABELS
+        np.save(images, test.codes)
+        np.save(labels, test.labels)
+        built = _built(folder / name, wanted, folder / name / MODEL, images, labels, Common(None, common.store, common.report))
+    return _written(folder, old.model_copy(update={**built, "versions": {**old.versions, **built["versions"]}}))
+
+
+def _built(entry: Path, wanted: Recipe, model: Path, images: Path, labels: Path, common: Common) -> dict[str, Any]:
+    """The figures of a trained network that are not the training's, and the versions behind them."""
+    lowered = stages.lower(model, LowerOptions(samples=images, max_samples=100, board=wanted.build.board), common)
     graph = Path(lowered.folder)
     exact = stages.evaluate(graph, images, labels, common)
     checked = stages.check(graph, CheckOptions(images, CHECKED, 0, STALLS, engine="native"), common)
     if checked.bit_mismatches or checked.cycle_mismatches or checked.violations:
         raise CheckError(
-            f"{folder / name}", found=f"the RTL is not the model: {checked.first_difference}", allowed="no difference",
+            f"{entry}", found=f"the RTL is not the model: {checked.first_difference}", allowed="no difference",
             fix=f"arbonn check {graph} --images {images}",
         )  # fmt: skip
     built = stages.build(graph, BuildOptions(wanted.build.board), common)
-    found = ZooFigures(
-        name=name, data=wanted.data.name, network=wanted.network.name, method=wanted.method.name, seed=wanted.seed, epochs=trained.epochs,
-        train_seconds=round(trained.seconds, 1), binary_weights=trained.binary_weights,
-        model_bytes=trained.file(trained.model).stat().st_size, model_sha256=sha256(trained.file(trained.model)),
-        test_images=exact.frames, float_accuracy=trained.float_accuracy, accuracy=exact.accuracy,
-        verified_images=lowered.verified_samples, mismatches=lowered.mismatches, ties=lowered.ties,
-        latency_cycles=lowered.latency_cycles, interval_cycles=lowered.interval_cycles,
-        board=wanted.build.board, luts_estimated=round(lowered.luts_estimated), ffs_estimated=lowered.ffs_estimated,
-        brams_estimated=lowered.brams_estimated, checked_images=checked.frames, checked_transfers=checked.transfers,
-        luts=built.luts, ffs=built.ffs, brams=built.brams, fmax_mhz=round(built.fmax_mhz, 1), clock_mhz=built.clock_mhz,
-        versions={tool: number for stage in (trained, lowered, checked, built) for tool, number in stage.versions.items()},
-        command=f"arbonn zoo --remake {name}",
-    )  # fmt: skip
-    with replacing(folder / name / MODEL) as temporary:
-        shutil.copyfile(trained.file(trained.model), temporary)
-    write_text(folder / name / FIGURES, json.dumps(found.as_json(), indent=1, sort_keys=True) + "\n")
+    return {
+        "test_images": exact.frames, "accuracy": exact.accuracy,
+        "verified_images": lowered.verified_samples, "mismatches": lowered.mismatches, "ties": lowered.ties,
+        "latency_cycles": lowered.latency_cycles, "interval_cycles": lowered.interval_cycles,
+        "board": wanted.build.board, "luts_estimated": round(lowered.luts_estimated), "ffs_estimated": lowered.ffs_estimated,
+        "brams_estimated": lowered.brams_estimated, "checked_images": checked.frames, "checked_transfers": checked.transfers,
+        "luts": built.luts, "ffs": built.ffs, "brams": built.brams, "fmax_mhz": round(built.fmax_mhz, 1), "clock_mhz": built.clock_mhz,
+        "versions": {tool: number for stage in (lowered, checked, built) for tool, number in stage.versions.items()},
+    }  # fmt: skip
+
+
+def _written(folder: Path, found: ZooFigures) -> ZooFigures:
+    write_text(folder / found.name / FIGURES, json.dumps(found.as_json(), indent=1, sort_keys=True) + "\n")
     return found

@@ -23,6 +23,10 @@ def zoo(
             metavar="NAME", help="Train this one again and write its file and figures; `all`: each. May be repeated.", show_default=False
         ),
     ] = None,
+    measure: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Lower, check and build this one again as it is, and write its figures.", show_default=False),
+    ] = None,
     json: Json = False,
 ) -> Answer:
     """List small trained networks, each with its recipe and its figures in accuracy and hardware.
@@ -35,12 +39,17 @@ def zoo(
     from arbonn.flows.progress import shown
 
     known = networks.names(folder)
-    wanted = [name for given in remake or () for name in (known if given == "all" else [given])]
+    wanted = {
+        name: work
+        for work, names in ((networks.measure, measure), (networks.remake, remake))
+        for given in names or ()
+        for name in (known if given == "all" else [given])
+    }
     for name in wanted:
         networks.recipe(folder, name)  # a wrong one is told before the others are trained
     with shown() as report:
-        for name in dict.fromkeys(wanted):
-            networks.remake(folder, name, Common(report=lambda what, done, name=name: report(f"{name}: {what}", done)))  # type: ignore[misc]
+        for name, work in wanted.items():
+            work(folder, name, Common(report=lambda what, done, name=name: report(f"{name}: {what}", done)))  # type: ignore[misc]
     found = [networks.figures(folder, name) for name in known]
     rows = {
         f.name: f"{f.data}, {f.network} by {f.method}, seed {f.seed}: {f.binary_weights} weights, {f.model_bytes / 1e3:.0f} kB\n"

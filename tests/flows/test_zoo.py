@@ -80,6 +80,15 @@ def test_a_network_made_again_is_the_same(tmp_path: Path) -> None:
     assert again.fmax_mhz > again.clock_mhz == 12
 
 
+@pytest.mark.slow
+def test_measured_again_it_is_the_network_and_the_training_that_it_was(tmp_path: Path) -> None:
+    shutil.copytree(ZOO / "digits_cnn", tmp_path / "digits_cnn")
+    before = zoo.figures(tmp_path, "digits_cnn")
+    changed = before.model_copy(update={"latency_cycles": 1, "luts": None, "checked_transfers": None})
+    (tmp_path / "digits_cnn" / zoo.FIGURES).write_text(json.dumps(changed.as_json()))
+    assert zoo.measure(tmp_path, "digits_cnn") == zoo.figures(tmp_path, "digits_cnn") == before
+
+
 def test_hardware_that_is_not_the_model_makes_no_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(ZOO / "digits_cnn", tmp_path / "digits_cnn")
     files = {path: path.read_bytes() for path in (tmp_path / "digits_cnn").iterdir()}
@@ -88,6 +97,8 @@ def test_hardware_that_is_not_the_model_makes_no_entry(tmp_path: Path, monkeypat
     made = {"train": trained, "lower": SimpleNamespace(folder="LOWERED"), "evaluate": None, "check": differs}
     for stage, result in made.items():
         monkeypatch.setattr(stages, stage, lambda *given, result=result: result)
+    with pytest.raises(CheckError):
+        zoo.measure(tmp_path, "digits_cnn")
     with pytest.raises(CheckError) as caught:
         zoo.remake(tmp_path, "digits_cnn")
     assert str(caught.value) == (
