@@ -12,6 +12,7 @@ from arbonn.flows.buffers import busy, busy_cycles, size_buffers
 from arbonn.flows.folding import Folding, apply_folding, entries, folding_of, port_lanes, unbuffered
 from arbonn.flows.memories import with_blocks, without_blocks
 from arbonn.hw.cost.cost import NOTHING
+from arbonn.hw.cost.read import unit_costs
 from arbonn.hw.graph import Cost, DataflowGraph, Node, Ports, Stream
 from arbonn.hw.units.dwc import DWC
 
@@ -58,10 +59,7 @@ class Fold:
 
 def total_cost(graph: DataflowGraph, target: str) -> Cost:
     """Estimated cost of all units. Raises GraphError for an unknown family."""
-    total = NOTHING
-    for node in graph.nodes:
-        total += node.cost(graph.ports(node), target)
-    return total
+    return sum(unit_costs(graph, target).values(), NOTHING)
 
 
 def measure(graph: DataflowGraph, target: str) -> Fold:

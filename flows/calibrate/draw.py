@@ -70,16 +70,33 @@ def by_hand() -> list[Spec]:
     for mh, mw, pe, simd in ((32, 64, 4, 8), (64, 64, 8, 32), (16, 48, 2, 6)):
         runtime = _linear(mh, mw, 1, 3, parameters="runtime")
         found.append(_spec("MVAU", runtime, i=[[mw], "BIPOLAR", simd], o=[[mh], "BIPOLAR", pe]))
-    for mh, mw, pe, simd, kind, out, count in ((24, 72, 4, 12, "UINT3", "UINT2", 3), (32, 96, 8, 8, "INT4", "UINT3", 7)):
+    for mh, mw, pe, simd, kind, out, count in ((24, 72, 4, 6, "UINT3", "UINT2", 3), (32, 96, 4, 4, "INT4", "UINT3", 7)):
         found.append(_spec("MVAU", _linear(mh, mw, count, 4), i=[[mw], kind, simd], o=[[mh], out, pe]))
     for mh, mw, depth in ((8, 16, 1), (16, 32, 2), (24, 24, 3)):
         unrolled = _linear(mh, mw, 1, depth, seed=0, primitives=False, moves=20)
         found.append(_spec("UnrolledMVAU", unrolled, i=[[mw], "BIPOLAR", mw], o=[[mh], "BIPOLAR", mh]))
+    for mh, mw, each, depth, primitives in (
+        (96, 64, 6, 1, True),
+        (64, 48, 4, 1, False),
+        (40, 60, 6, 1, False),
+        (16, 64, 20, 2, False),
+        (12, 48, 16, 2, True),
+    ):
+        sparse = _linear(mh, mw, 1, depth, connections=each, type="TERNARY", domain="dot", seed=0, primitives=primitives, moves=20)
+        found.append(_spec("UnrolledMVAU", sparse, i=[[mw], "BIPOLAR", mw], o=[[mh], "BIPOLAR", mh]))
+    for mh, mw, each, pe, simd, parallel in ((32, 64, 5, 1, 8, 1), (64, 48, 3, 2, 4, 3), (48, 96, 4, 4, 16, 1)):
+        sparse = _linear(mh, mw, 1, 3, connections=each, type="TERNARY", domain="dot", parallel=parallel)
+        found.append(_spec("SparseMVAU", sparse, i=[[mw], "BIPOLAR", simd], o=[[mh], "BIPOLAR", pe]))
+    for mh, mw, pe, simd, depth in ((32, 128, 2, 32, 5), (16, 96, 4, 16, 6), (24, 64, 1, 64, 8)):
+        for primitives in (False, True):
+            piped = _linear(mh, mw, 1, depth) | ({"primitives": True} if primitives else {})
+            found.append(_spec("MVAU", piped, i=[[mw], "BIPOLAR", simd], o=[[mh], "BIPOLAR", pe]))
     return found
 
 
-def _linear(rows: int, columns: int, thresholds: int, depth: int, **more: object) -> Spec:
-    common = {"weights": {"shape": [rows, columns]}, "weight_dtype": {"type": "BIPOLAR"}, "domain": "popcount", "offset": 0}
+def _linear(rows: int, columns: int, thresholds: int, depth: int, *, type: str = "BIPOLAR", connections: int = 0, **more: object) -> Spec:
+    weights = {"shape": [rows, columns], **({"connections": connections} if connections else {})}
+    common = {"weights": weights, "weight_dtype": {"type": type}, "domain": "popcount", "offset": 0}
     return {**common, "thresholds": {"shape": [rows, thresholds]}, "depth": depth, **more}
 
 

@@ -15,7 +15,7 @@ SMALL = 15.0  # LUTs: below, an error counts as if the unit had so many more
 # LUTs of a part where too few units tell, from how it is built: 1 but for these.
 USUAL = {
     "port": 2.0, "uneven index": 0.3, "condition": 0.3, "exclusive or": 0.6, "threshold": 0.8, "fixed threshold": 0.5,
-    "padding": 0.5, "register multiplexer": 0.6, "table rest": 2.5,
+    "padding": 0.5, "register multiplexer": 0.6, "uneven table rest": 0.3,
 }  # fmt: skip
 COUNTED = {"LUT RAM": 1.0, "LUT cell": 1.0}  # parts that are LUTs already
 TRUST = 0.3  # in the usual value, beside what the units say

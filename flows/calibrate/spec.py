@@ -10,15 +10,27 @@ from typing import Any
 
 import numpy as np
 
+from arbonn.flows.cmvm import PRIMITIVES
+from arbonn.hw.cost.cost import FAMILIES
 from arbonn.hw.datatypes import DataType, Integers, datatype
 from arbonn.hw.graph import Endpoint, Node, Ports, Stream
 from arbonn.hw.units import unit_kind
 
 SPREAD = 0.15  # of thresholds about the middle of what they compare, as a part of its range: as batch normalisation gives them
+MOST_VALUES = 2000  # of a table: a greater one is drawn anew
+BY_CONNECTIONS = ("SparseMVAU", "UnrolledMVAU")  # units whose cost is that of the weights that are not 0
 
 
-def spec_of(node: Node, ports: Ports) -> dict[str, Any]:
-    """The spec of a unit of a graph. Equal specs give equal Verilog."""
+def families_of(spec: Mapping[str, Any]) -> tuple[str, ...]:
+    """The families that a unit can be built for: cells of 7-series are of no other."""
+    return PRIMITIVES[:1] if spec["attributes"].get("primitives") else FAMILIES
+
+
+def spec_of(node: Node, ports: Ports, values: bool = False) -> dict[str, Any]:
+    """The spec of a unit of a graph. Equal specs give equal Verilog.
+
+    values  with those of thresholds, where there are several a row, and of small tables: what these take hangs on them.
+    """
     attributes: dict[str, Any] = {}
     for each in fields(node):
         value = getattr(node, each.name)
@@ -26,6 +38,15 @@ def spec_of(node: Node, ports: Ports) -> dict[str, Any]:
             continue
         if isinstance(value, np.ndarray):
             attributes[each.name] = {"shape": list(value.shape)}
+            several = node.kind == "Thresholding" or value.shape[-1] > 1
+            if values and (several if each.name == "thresholds" else each.name == "table" and value.size <= MOST_VALUES):
+                attributes[each.name]["values"] = value.tolist()
+            if (
+                each.name == "weights"
+                and node.kind in BY_CONNECTIONS
+                and (most := int(np.count_nonzero(value, axis=1).max())) < value.shape[1]
+            ):
+                attributes[each.name]["connections"] = most
         else:
             attributes[each.name] = {"type": value.name} if isinstance(value, DataType) else value
     streams = {port: [list(s.shape), s.dtype.name, s.lanes] for port, s in sorted(ports.items())}
@@ -45,9 +66,15 @@ def unit_of(spec: Mapping[str, Any]) -> tuple[Node, Ports]:
     arrays: dict[str, Integers] = {}
     for name, entry in spec["attributes"].items():
         if isinstance(entry, dict) and "shape" in entry and name != "thresholds":
+            if "values" in entry:
+                arrays[name] = np.array(entry["values"], dtype=np.int64)
+                continue
             arrays[name] = _drawn(name, tuple(entry["shape"]), spec["attributes"], ports, random)
-    if spec["attributes"].get("thresholds") is not None:
-        arrays["thresholds"] = _thresholds(kind, spec, arrays, ports, random)
+            if "connections" in entry:
+                arrays[name] = _connected(*entry["shape"], entry["connections"], spec["attributes"], random)
+    if (told := spec["attributes"].get("thresholds")) is not None:
+        known = "values" in told
+        arrays["thresholds"] = np.array(told["values"], dtype=np.int64) if known else _thresholds(kind, spec, arrays, ports, random)
     node = kind("u", **{name: _value(entry, arrays, name) for name, entry in spec["attributes"].items()})
     problems = list(node.problems(ports))
     assert not problems, f"{spec}: {problems}"
@@ -65,6 +92,16 @@ def _drawn(name: str, shape: tuple[int, ...], attributes: Mapping[str, Any], por
         return random.permutation(shape[0])
     dtype = datatype(attributes["weight_dtype"]["type"]) if name == "weights" else ports["o"].dtype
     return random.choice(dtype.every(), shape)
+
+
+def _connected(rows: int, columns: int, connections: int, attributes: Mapping[str, Any], random: np.random.Generator) -> Integers:
+    """So many weights of each row that are not 0: all 1, or as the type has them where the unit takes more than two values."""
+    values = [value for value in datatype(attributes["weight_dtype"]["type"]).every() if value]
+    found = np.zeros((rows, columns), dtype=np.int64)
+    for row in found:
+        chosen = random.choice(columns, connections, replace=False)
+        row[chosen] = 1 if "parallel" in attributes else random.choice(values, connections)
+    return found
 
 
 def _thresholds(

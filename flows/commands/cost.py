@@ -25,12 +25,13 @@ def cost(
     from rich.console import Console
     from rich.table import Table
 
-    from arbonn.flows.fold import total_cost
     from arbonn.hw import graph_file
+    from arbonn.hw.cost.cost import NOTHING
+    from arbonn.hw.cost.read import unit_costs
 
     graph = graph_file.load(build)
-    total = total_cost(graph, family)
-    costs = {node: node.cost(graph.ports(node), family) for node in graph.ordered()}
+    costs = unit_costs(graph, family)
+    total = sum(costs.values(), NOTHING)
     units = [
         {"unit": node.id, "kind": node.kind, "luts": round(c.luts), "ffs": c.ffs, "brams": c.brams, "calibrated": c.calibrated}
         for node, c in costs.items()

@@ -9,6 +9,7 @@ import numpy as np
 
 from arbonn.flows.buffers import busy_cycles, interval
 from arbonn.flows.folding import folding_of
+from arbonn.hw.cost.read import unit_costs
 from arbonn.hw.graph import DataflowGraph, Node
 from arbonn.hw.units.fifo import FIFO
 
@@ -29,12 +30,11 @@ class Layers:
 
 def layers(graph: DataflowGraph, family: str) -> Layers:
     """Every unit in the order of the data. Raises CheckError for a graph that deadlocks, by its interval's engine."""
-    busy, folding = busy_cycles(graph), folding_of(graph)
+    busy, folding, costs = busy_cycles(graph), folding_of(graph), unit_costs(graph, family)
     cycles = interval(graph) or Fraction(max(busy.values()))
     rows = list[list[object]]()
     for node in graph.ordered():
-        ports = graph.ports(node)
-        cost, entry = node.cost(ports, family), folding.get(node.id, {})
+        cost, entry = costs[node], folding.get(node.id, {})
         depth = node.depth if isinstance(node, FIFO) else None
         time = busy[node.id], round(float(100 * busy[node.id] / cycles), 1)
         rows.append(

@@ -47,14 +47,17 @@ PARTS = {
     "multiplexer": "choices of one of two",
     "padding": "choices between data and constants",
     "table bit": "bits of a word of a table in LUTs that differ from each other",
-    "table rest": "the same, times the words beyond one LUT, in LUTs",
+    "table rest": "runs of 16 words of those bits that differ from each other, beyond one LUT",
+    "number table rest": "the same of tables that give a number for a number",
+    "uneven table rest": "those of tables whose words are no power of two",
     "LUT RAM": "LUTs of LUT RAM, as counted",
     "enable": "write enables of rows of LUT RAM",
     "register words": "words of a memory in registers",
     "register multiplexer": "choices of a word of such a memory",
     "bypass": "what gives a block RAM's reader the word that is being written, or keeps it away",
     "LUT cell": "LUTs of primitives, as counted",
-    "netlist LUT": "LUTs of a netlist for 7-series that became logic",
+    "netlist LUT": "LUTs and carry positions of a netlist for 7-series that became logic",
+    "wide netlist LUT": "those of its LUTs that have 5 or 6 inputs",
 }
 
 

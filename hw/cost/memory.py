@@ -12,6 +12,7 @@ from math import inf
 from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from arbonn.hw.cost.cost import Parts, amounts, family
 
@@ -49,8 +50,10 @@ LUT_RAMS: dict[str, tuple[Way, ...]] = {
 # Of one port: lutrams_xc5v.txt. The others have none of their own.
 ONE_PORT = {"xc7": (Way(32, (8,), 8, 8, 4), Way(64, (4,), 8, 8, 4), Way(128, (2,), 8, 8, 4), Way(256, (1,), 8, 8, 4))}
 TABLE_BIT = {"ice40": 1 / 16, "ecp5": 1 / 16, "gowin": 1 / 16, "xc7": 1 / 64}  # yosys' synth_<family>
-SIMPLE = 16  # words of a table of one LUT a bit; of more, even of 64 in a LUT6, yosys makes LUTs that it shares badly inside a unit
-LUT_INPUTS = {"ice40": 4, "ecp5": 4, "gowin": 4, "xc7": 6}
+SIMPLE = {"ice40": 16, "ecp5": 16, "gowin": 16, "xc7": 32}  # words of a table of one LUT a bit
+# Bits of a greater one in a LUT. A LUT6 holds 64 where a table stands alone, but behind a unit's own counter yosys shares its pieces and
+# gets 12 to 20 of random words into a LUT (seen with tables of 40 to 1,152 words).
+SHARED = 16
 # Blocks that give the old word by themselves, with one address, or also with two; the others get registers and a comparison of addresses.
 READS_OLD: dict[str, tuple[str, ...]] = {"same": ("xc7", "ecp5", "gowin"), "old": ("xc7",), "new": (), "table": ()}
 
@@ -125,19 +128,32 @@ def _table(words: int, width: int, target: str, contents: list[int] | None, bloc
 def in_logic(words: int, width: int, target: str, contents: list[int] | None = None) -> Parts:
     """Parts of a table that is never written, if it is in LUTs."""
     columns = distinct_columns(contents, width) if contents is not None else likely_columns(words, width)
-    words_a_lut = 1 << LUT_INPUTS[family(target)]
-    whole = {"table bit": float(columns), "table rest": columns * max(0, words - SIMPLE) / words_a_lut}
+    pieces = distinct_pieces(contents, width) if contents is not None else columns * words / SHARED
+    beyond = pieces * max(0, words - SIMPLE[family(target)]) / words
+    whole = {"table bit": float(columns), "table rest": beyond, "uneven table rest": beyond if words & (words - 1) else 0.0}
     return Parts({name: amount for name, amount in whole.items() if amount}, columns, words * width)
 
 
 def distinct_columns(contents: list[int], width: int) -> int:
     """Bits of a table's words that differ from each other and are no constants."""
-    size = (width + 7) // 8
-    raw = np.frombuffer(b"".join(word.to_bytes(size, "little") for word in contents), np.uint8).reshape(len(contents), size)
-    bits = np.packbits(np.unpackbits(raw, axis=1, count=width, bitorder="little").T, axis=1)
+    bits = np.packbits(_columns(contents, width), axis=1)
     full = np.packbits(np.ones((1, len(contents)), np.uint8), axis=1)
     changing = bits[(bits != 0).any(axis=1) & (bits != full).any(axis=1)]
     return len(np.unique(changing, axis=0)) if len(changing) else 0
+
+
+def distinct_pieces(contents: list[int], width: int) -> int:
+    """Runs of 16 words' bits, of all columns, that differ from each other and are no constants: what yosys makes only once."""
+    columns = np.pad(_columns(contents, width), ((0, 0), (0, -len(contents) % SHARED)))
+    pieces = np.unique(np.packbits(columns, axis=1).view(np.uint16))
+    return int(((pieces != 0) & (pieces != 0xFFFF)).sum())
+
+
+def _columns(contents: list[int], width: int) -> NDArray[np.uint8]:
+    """Each bit of the words, (width, words)."""
+    size = (width + 7) // 8
+    raw = np.frombuffer(b"".join(word.to_bytes(size, "little") for word in contents), np.uint8).reshape(len(contents), size)
+    return np.ascontiguousarray(np.unpackbits(raw, axis=1, count=width, bitorder="little").T)
 
 
 def likely_columns(words: int, width: int) -> int:

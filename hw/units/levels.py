@@ -42,12 +42,15 @@ def count_reached(acc: Value, thresholds: list[Value], offset: int, dtype: DataT
 
 
 def threshold_parts(thresholds: Integers, lanes: int, bits: int, writable: bool) -> Parts:
-    """Parts of `count_reached` on so many lanes and bits; for thresholds that are the same in all folds, of comparisons with constants."""
+    """Parts of `count_reached` on so many lanes and bits; for thresholds that are the same in all folds, of comparisons with constants.
+
+    One bit that decides is the result: a comparison of more takes logic for each bit beyond it.
+    """
     count = thresholds.shape[1]
     compared = (
         {"threshold": lanes * count * bits}
         if writable or varies(thresholds, lanes)
-        else {"fixed threshold": sum(compared_bits(int(t), bits) for t in thresholds[:lanes].flat)}
+        else {"fixed threshold": sum(compared_bits(int(t), bits) - 1 for t in thresholds[:lanes].flat)}
     )
     return amounts(0, level=lanes * (count - 1) * count.bit_length()) + Parts({name: float(n) for name, n in compared.items()})
 

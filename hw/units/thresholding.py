@@ -71,8 +71,8 @@ class Thresholding(Parametric):
     def parts(self, ports: Ports, target: str) -> Parts:
         i, o = ports["i"], ports["o"]
         bits, fetched = amaranth_shape(i.dtype.low, i.dtype.high + 1).width, i.width
-        compared = threshold_parts(self.thresholds, i.lanes, bits, self.writable)
         folded = self.writable or varies(self.thresholds, i.lanes)
+        compared = threshold_parts(self.thresholds, i.lanes, bits if folded else i.dtype.bits, self.writable)
         if not folded:  # bits that no comparison looks at are not kept
             fetched = sum(max(compared_bits(int(t), i.dtype.bits) for t in row) for row in self.thresholds[: i.lanes])
         return (

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 from amaranth.hdl import Cat, Module, Signal, Value
 
+from arbonn.hw.cmvm.cone import cone
 from arbonn.hw.cmvm.layer import Layer
+from arbonn.hw.cmvm.netlist import Lut
 from arbonn.hw.cmvm.stages import Stages, cut
 from arbonn.hw.cmvm.verilog import output_nets
 from arbonn.hw.cmvm.weighted import weighted
@@ -25,6 +27,7 @@ from arbonn.hw.units.mvau import MVAU
 
 MOVES = 20_000
 WIDEST = 8  # bits of an input or a weight
+NARROW = 4  # inputs of a LUT that every family has
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,9 +124,18 @@ class UnrolledMVAU(Node):
         return cut(self.layer(ports).netlist, self.depth)
 
     def parts(self, ports: Ports, target: str) -> Parts:
-        netlist, stages = self.layer(ports).netlist, self.stages(ports)
-        between = stages.registers([net for word in netlist.outputs for net in word])
-        return control_parts(self.control(ports)) + amounts(between + ports["o"].width, netlist_LUT=netlist.counts().luts)
+        return self.parts_of(ports, range(len(self.weights)))
+
+    def parts_of(self, ports: Ports, rows: Sequence[int]) -> Parts:
+        """Parts of a unit of which only these rows are read."""
+        whole, stages = self.layer(ports).netlist, self.stages(ports)
+        each = len(whole.outputs) // len(self.weights)
+        netlist = cone(whole, [row * each + k for row in rows for k in range(each)])
+        between = replace(stages, netlist=netlist).registers([net for word in netlist.outputs for net in word])
+        luts = netlist.counts().luts
+        wide = sum(isinstance(cell, Lut) and len(cell.inputs) > NARROW for cell in netlist.cells)
+        logic = {"LUT_cell": luts} if self.primitives else {"netlist_LUT": luts - wide, "wide_netlist_LUT": wide}
+        return control_parts(self.control(ports)) + amounts(between + len(rows) * ports["o"].dtype.bits, **logic)
 
     def component(self, ports: Ports) -> UnitComponent:
         return UnrolledMVAUComponent(self, ports)
