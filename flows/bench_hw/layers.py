@@ -13,7 +13,8 @@ import numpy as np
 
 from arbonn.flows.bench.rows import Row, timed
 from arbonn.flows.bench_hw import da4ml
-from arbonn.flows.cell_counts import CellCounts, synthesized
+from arbonn.flows.bench_hw.kept import circuit_cells
+from arbonn.flows.cell_counts import CellCounts
 from arbonn.hw.cmvm.layer import build
 from arbonn.hw.cmvm.verilog import to_verilog
 from arbonn.hw.datatypes import Integers
@@ -68,7 +69,7 @@ def ours(case: Case) -> tuple[Row, CellCounts]:
     row, layer = timed(f"{case}: search", search, case.seconds)
     assert layer is not None
     text = to_verilog(layer.netlist, layer.ranges, layer.one_bit, "layer", primitives=True)
-    return row, synthesized(text, "layer", "xc7")
+    return row, circuit_cells(text, "layer")
 
 
 def rows() -> Iterator[Row]:

@@ -8,13 +8,12 @@ from pathlib import Path
 
 from arbonn.flows.bench.cnv import untrained
 from arbonn.flows.bench.rows import Row
+from arbonn.flows.bench_hw.kept import cells
 from arbonn.flows.fold import Fold, Room, fold
 from arbonn.flows.lowering.lower import LowerOptions, lower
 from arbonn.flows.lowering.passes import run_passes
 from arbonn.flows.lowering.passes.engines import Engines
-from arbonn.flows.synth import synthesize
 from arbonn.hw.accelerator import Accelerator
-from arbonn.hw.verilog import to_verilog
 from arbonn.sim.timing import figures, predict
 
 LEAST = 0.6  # of FINN's LUTs
@@ -30,28 +29,29 @@ class Estimate:
     brams: int
 
     def room(self) -> Room:
-        """A device just as large: a block RAM weighs against LUTs as it does in FINN's own folding, and no more of them are used."""
-        return Room("xc7", self.luts, 2 * self.luts, self.brams)
+        """A device of as many block RAMs as FINN's folding takes, and of the LUTs that are our goal."""
+        return Room("xc7", int(LEAST * self.luts), 2 * self.luts, self.brams)
 
 
+CONTRACT = "uint8,scale=1/255"
 TFC = Estimate("TFC 1W1A", 196, 4771, 14)
 CNV = Estimate("CNV 1W1A", 66_236, 15_125, 107)
 PUBLISHED = {("FINN 2017, SFC-max", "LUT"): 91_131, ("FINN 2017, SFC-max", "frames/s"): 12.3e6, ("FINN 2017, CNV-max", "frames/s"): 21.9e3}
 
 
-def folded(model: Path, estimate: Estimate, contract: str = "uint8,scale=1/255") -> Fold:
+def folded(model: Path, estimate: Estimate) -> Fold:
     """The cheapest folding as fast as FINN's, of sums for 7-series."""
-    graph = run_passes(lower(model, LowerOptions(input=contract, samples=1)).graph, (Engines(lut_inputs=6),))
+    graph = run_passes(lower(model, LowerOptions(input=CONTRACT, samples=1)).graph, (Engines(lut_inputs=6),))
     return fold(graph, estimate.room(), estimate.interval)
 
 
 def beside(estimate: Estimate, model: Path) -> Iterator[Row]:
     """The accelerator alone, without a shell: FINN's estimate has none either."""
     found, name = folded(model, estimate), f"{estimate.network}, {estimate.interval:,} cycles"
-    cells = synthesize(to_verilog(Accelerator(found.graph), "accelerator"), "accelerator", "xc7")
-    yield Row(name, cells.luts, "LUT", cells.luts / estimate.luts, f"FINN's estimate of {estimate.luts:,}", LEAST, less=True)
-    yield Row(name, cells.brams, "BRAM18", goal=estimate.brams, less=True)
-    yield Row(name, cells.ffs, "FF")
+    taken = cells(Accelerator(found.graph), "xc7")
+    yield Row(name, taken.luts, "LUT", taken.luts / estimate.luts, f"FINN's estimate of {estimate.luts:,}", LEAST, less=True)
+    yield Row(name, taken.brams, "BRAM18", goal=estimate.brams, less=True)
+    yield Row(name, taken.ffs, "FF")
     times = figures(found.graph, predict(found.graph, 8))
     yield Row(name, float(times.interval), "cycles a frame", goal=estimate.interval, less=True)
 

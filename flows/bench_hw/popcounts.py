@@ -8,7 +8,8 @@ import numpy as np
 from amaranth.hdl import Const, Module, Signal, Value
 
 from arbonn.flows.bench.rows import Row
-from arbonn.flows.cell_counts import CellCounts, synthesized
+from arbonn.flows.bench_hw.kept import circuit_cells
+from arbonn.flows.cell_counts import CellCounts
 from arbonn.hw.cmvm.layer import build
 from arbonn.hw.cmvm.stages import cut
 from arbonn.hw.cmvm.verilog import to_verilog
@@ -28,14 +29,14 @@ PUBLISHED = {"FINN": 2.5, "BISMO's second paper": 1.07}  # the same as their pap
 def with_primitives(width: int) -> CellCounts:
     """The count as LUT6 and CARRY4 cells: a layer of one output whose weights are all 1, checked as every layer is."""
     layer = build(np.ones((width, 1), dtype=np.int64))
-    return synthesized(to_verilog(layer.netlist, layer.ranges, layer.one_bit, "count", primitives=True), "count", "xc7")
+    return circuit_cells(to_verilog(layer.netlist, layer.ranges, layer.one_bit, "count", primitives=True), "count")
 
 
 def behavioural(value: Value, **ports: Signal) -> CellCounts:
     """Synthesis of an expression of `ports`."""
     m, y = Module(), Signal(value.shape(), name="y")
     m.d.comb += y.eq(value)
-    return synthesized(ports_to_verilog(m, "count", {**ports, "y": y}), "count", "xc7")
+    return circuit_cells(ports_to_verilog(m, "count", {**ports, "y": y}), "count")
 
 
 def products_with_primitives(width: int) -> CellCounts:
@@ -46,7 +47,7 @@ def products_with_primitives(width: int) -> CellCounts:
     logic = NetlistLogic(m, "products", cut(netlist, 1), pairs, netlist.outputs[0], enable=Const(1), primitives=True)
     y = Signal(len(logic.output), name="y")
     m.d.comb += y.eq(logic.output)
-    return synthesized(ports_to_verilog(m, "count", {"x": x, "w": w, "y": y}), "count", "xc7")
+    return circuit_cells(ports_to_verilog(m, "count", {"x": x, "w": w, "y": y}), "count")
 
 
 def rows() -> Iterator[Row]:
