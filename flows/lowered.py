@@ -13,7 +13,7 @@ from arbonn.flows.options import LowerOptions
 from arbonn.flows.progress import Report, silent
 from arbonn.flows.results import LowerResult
 from arbonn.flows.runtime_weights import with_runtime_weights
-from arbonn.flows.target import Target, engines_for, fold_for, sparse_for, unrolled_for
+from arbonn.flows.target import Target, clocked_for, engines_for, fold_for, sparse_for, unrolled_for
 from arbonn.hw import graph_file
 from arbonn.hw.boards import any_board
 from arbonn.hw.graph import DataflowGraph
@@ -42,6 +42,7 @@ def lower_and_fold(model: Path, options: LowerOptions, folder: Path, report: Rep
         graph = with_runtime_weights(lowered.graph) if options.runtime_weights else lowered.graph
         folded = fold_for(engines_for(graph, options), target)
         folded = sparse_for(folded, target.room()) if options.sparse else folded
+        folded = clocked_for(folded, target) if options.pipeline is None else folded
     graph_file.save(folded.graph, folder)
     compared = lowered.verification
     times = figures(folded.graph, predict(folded.graph, 8 + 2 * len(folded.graph.nodes)))

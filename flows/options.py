@@ -18,7 +18,8 @@ class LowerOptions:
     """How a file becomes a folded graph. `samples`: a .npy file of frames to compare on, else so many drawn ones.
 
     unrolled  weights as wiring, for that family of devices: no board, no folding.    unroll_seconds  most of each layer's search.
-    pipeline  stages that every folded layer has more than the least.    primitives  its sums as cells of 7-series and UltraScale+.
+    pipeline  stages that every folded layer has more than the least; None: as many as the clock needs (`clock_mhz`, or the board's).
+    primitives  its sums as cells of 7-series and UltraScale+.
     sparse    layers of two-valued weights as lists of connections, where these take less.
     """
 
@@ -35,7 +36,7 @@ class LowerOptions:
     runtime_weights: bool = False
     unrolled: Family | None = None
     unroll_seconds: float = 60.0
-    pipeline: int = 0
+    pipeline: int | None = None
     primitives: bool = False
     sparse: bool = False
 

@@ -11,7 +11,7 @@ from arbonn.flows.cmvm import PRIMITIVES
 from arbonn.flows.fold import Fold, Room, fold, measure
 from arbonn.flows.folding import apply_folding, folding_of, read_folding, unbuffered
 from arbonn.flows.lowering.passes import run_passes
-from arbonn.flows.lowering.passes.engines import Engines
+from arbonn.flows.lowering.passes.engines import Clocked, Engines
 from arbonn.flows.lowering.passes.sparse import Sparse
 from arbonn.flows.lowering.passes.unroll import Unroll
 from arbonn.flows.memories import with_blocks, without_blocks
@@ -77,7 +77,17 @@ def engines_for(graph: DataflowGraph, options: LowerOptions) -> DataflowGraph:
             "--primitives", found=f"board {board.name} ({board.family})", allowed=f"boards of {' and '.join(PRIMITIVES)} devices",
             fix="leave it out",
         )  # fmt: skip
-    return run_passes(graph, (Engines(options.pipeline, options.primitives, 6 if board.family in PRIMITIVES else 4),))
+    return run_passes(graph, (Engines(options.pipeline or 0, options.primitives, 6 if board.family in PRIMITIVES else 4),))
+
+
+def clocked_for(found: Fold, target: Target) -> Fold:
+    """The folded graph with its layers in as many stages as the clock needs, by the LUT levels between their registers."""
+    levels = int(1000 / (target.clock_mhz or target.board.clock_mhz) / target.board.level_ns)
+    graph = run_passes(found.graph, (Clocked(levels),))
+    if all(new is old for new, old in zip(graph.nodes, found.graph.nodes, strict=True)):
+        return found
+    room = target.room()
+    return measure(with_blocks(size_buffers(graph, folding_of(graph)), room.target, room.luts, room.brams), room.target)
 
 
 def sparse_for(found: Fold, room: Room) -> Fold:
@@ -91,7 +101,7 @@ def unrolled_for(graph: DataflowGraph, options: LowerOptions, report: Report = s
     assert options.unrolled is not None
     asked = {
         "--target-fps": options.target_fps, "--clock-mhz": options.clock_mhz, "--folding": options.folding,
-        "--runtime-weights": options.runtime_weights or None, "--pipeline": options.pipeline or None,
+        "--runtime-weights": options.runtime_weights or None, "--pipeline": options.pipeline,
         "--primitives": options.primitives or None, "--sparse": options.sparse or None,
     }  # fmt: skip
     for name, value in asked.items():

@@ -31,8 +31,12 @@ def products(
     """What pairs of stored (input, weight) add to an accumulator of `domain`; counts of bits as `popcount` writes them for such LUTs."""
     if domain == "dot":
         return tree_sum([number(a, dtype) * number(w, weight_dtype) for a, w in lanes], registered)
-    by_lanes = len(lanes) <= FEW_LANES and dtype.bits >= MANY_BITS
-    return lane_sum(lanes, dtype, registered) if by_lanes else plane_sum(lanes, dtype, registered, lut_inputs)
+    return lane_sum(lanes, dtype, registered) if by_lanes(len(lanes), dtype) else plane_sum(lanes, dtype, registered, lut_inputs)
+
+
+def by_lanes(lanes: int, dtype: DataType) -> bool:
+    """Whether counts in the domain "popcount" are written as adders of lanes."""
+    return lanes <= FEW_LANES and dtype.bits >= MANY_BITS
 
 
 @cache

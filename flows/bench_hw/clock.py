@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 from amaranth.hdl import Elaboratable, Module, Signal, Value
 
 from arbonn.flows.bench.rows import Row
-from arbonn.flows.bench_hw.networks import TFC, folded
+from arbonn.flows.bench_hw.kept import Found, kept
+from arbonn.flows.bench_hw.networks import CONTRACT, TFC
 from arbonn.flows.bench_hw.route import ECP5_85, HX8K, Device, Routed, route, synthesis
-from arbonn.flows.families import TOP
-from arbonn.flows.lowering.passes.base import run_passes
-from arbonn.flows.lowering.passes.engines import Engines
+from arbonn.flows.families import TOP, YOSYS, Cells
+from arbonn.flows.fold import fold
+from arbonn.flows.lowering.lower import LowerOptions, lower
+from arbonn.flows.target import Target, clocked_for
 from arbonn.hw.accelerator import Accelerator
+from arbonn.hw.boards import any_board
 from arbonn.hw.contract import InputContract
 from arbonn.hw.datatypes import datatype
 from arbonn.hw.graph import DataflowGraph, Endpoint, Node, Stream
@@ -27,7 +31,6 @@ from arbonn.hw.verilog import ports_to_verilog, to_verilog
 from arbonn.sim.timing import figures, predict
 
 SEEDS = (1, 2, 3)
-STAGES = 3  # that an MVAU of TFC has more than the least: two in its sums, one before its thresholds
 UNITS, CUT = 16, 4  # MVAUs in the chain, and so many from one FIFO to the next
 GOALS = {"tfc": 100.0, "chain": 140.0, "swg": 100.0}
 BIT = datatype("BIPOLAR")
@@ -101,17 +104,24 @@ class Pinned(Elaboratable):
 
 def best(verilog: str, device: Device, clock_mhz: float, folder: Path) -> Routed:
     """The fastest of `SEEDS`; seconds of all."""
-    cells = synthesis(verilog, device, folder)
-    tries = [route(cells, device, folder, clock_mhz, seed) for seed in SEEDS]
-    fastest = max(tries, key=lambda routed: routed.fmax_mhz)
-    return Routed(cells, fastest.fmax_mhz, fastest.slowest_path, sum(routed.seconds for routed in tries))
+
+    def make() -> Found:
+        cells = synthesis(verilog, device, folder)
+        tries = [route(cells, device, folder, clock_mhz, seed) for seed in SEEDS]
+        fastest = max(tries, key=lambda routed: routed.fmax_mhz)
+        return asdict(replace(fastest, seconds=sum(routed.seconds for routed in tries)))
+
+    parameters = {"device": asdict(device), "clock_mhz": clock_mhz, "seeds": SEEDS}
+    sources = ("flows/families.py", "flows/synth.py", "flows/bench_hw/route.py")
+    found = kept("routed", verilog, parameters, (YOSYS, device.program), sources, make)
+    return Routed(**{**found, "cells": Cells(**found["cells"])})
 
 
 def told(what: str, routed: Routed, goal: float | None) -> Iterator[Row]:
     """Clock, cells and time."""
     yield Row(f"{what}, best of {len(SEEDS)} seeds", routed.fmax_mhz, "MHz", goal=goal, note=routed.slowest_path)
     yield Row(what, routed.cells.luts, "LUT4")
-    yield Row(f"{what}: place and route", routed.seconds, "s")
+    yield Row(f"{what}: place and route", routed.seconds, "s", note="when it was measured: the same design is not routed again")
 
 
 def ice40(folder: Path) -> Iterator[Row]:
@@ -124,8 +134,10 @@ def ice40(folder: Path) -> Iterator[Row]:
 
 
 def ecp5(model: Path, folder: Path) -> Iterator[Row]:
-    """TFC as fast as in FINN's own folding, on ECP5: what `arbonn lower --pipeline` makes."""
-    graph = run_passes(folded(model, TFC).graph, (Engines(STAGES),))
+    """TFC as fast as in FINN's own folding, on ECP5, its layers in the stages that this clock needs: `arbonn lower --clock-mhz`."""
+    target = Target(any_board("ulx3s-85f"), clock_mhz=GOALS["tfc"])
+    lowered = lower(model, LowerOptions(input=CONTRACT, samples=1)).graph
+    graph = clocked_for(fold(lowered, target.room(), TFC.interval), target).graph
     routed = best(to_verilog(Accelerator(graph), TOP), ECP5_85, GOALS["tfc"], folder)
     rate = routed.fmax_mhz * 1e6 / figures(graph, predict(graph, 8)).interval
     yield from told("ECP5, TFC", routed, GOALS["tfc"])

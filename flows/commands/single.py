@@ -58,7 +58,9 @@ def lower(
     samples: Annotated[Path | None, typer.Option(help=".npy file of images to compare on; drawn ones by default.")] = None,
     board: Board = "icebreaker",
     target_fps: Annotated[float | None, typer.Option(help="Frames a second; by default what the board's line carries, or fits.")] = None,
-    clock_mhz: Annotated[float | None, typer.Option(help="Clock for --target-fps; the board's by default.")] = None,
+    clock_mhz: Annotated[
+        float | None, typer.Option(help="Clock of --target-fps and of the layers' stages; by default the board's.")
+    ] = None,
     max_luts: Annotated[int | None, typer.Option(help="LUTs that the accelerator may take.")] = None,
     folding: Annotated[Path | None, typer.Option(help="Folding file: JSON, PE and SIMD by unit.")] = None,
     runtime_weights: Annotated[
@@ -68,7 +70,9 @@ def lower(
         Family | None, typer.Option(help="Weights as wiring, all lanes: a vector a cycle, for that family of devices.")
     ] = None,
     unroll_seconds: Annotated[float, typer.Option(help="Most seconds of the search for few LUTs, each layer.")] = 60.0,
-    pipeline: Annotated[int, typer.Option(min=0, max=13, help="More stages in every folded layer, for a faster clock.")] = 0,
+    pipeline: Annotated[
+        int | None, typer.Option(min=0, max=13, help="More stages in every folded layer; by default what the clock needs.")
+    ] = None,
     primitives: Annotated[
         bool, typer.Option("--primitives", help="Sums of folded layers as LUT and carry cells, on an AMD board.")
     ] = False,

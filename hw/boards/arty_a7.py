@@ -11,6 +11,7 @@ BOARD = Board(
     family="xc7",
     platform=ArtyA7_35Platform,
     clock_mhz=100.0,
+    level_ns=1.2,
     baud=2_000_000,
     resources={"luts": 20800, "ffs": 41600, "brams": 100, "bram_bits": 18432},
     program="openFPGALoader -b arty {bitstream}",

@@ -19,7 +19,9 @@ class Board:
     """One board. A new one is one new file with a `BOARD`.
 
     platform   makes an amaranth-boards platform (a platform serves one build).    family  `ice40`, … : which tools build it.
-    clock_mhz  the clock that the design runs on; `baud` divides it.    uart  name and number of the platform's serial resource.
+    clock_mhz  the clock that the design runs on; `baud` divides it.
+    level_ns   of a LUT, or an adder, with its wires, as routed (`arbonn.hw.pipeline`).
+    uart       name and number of the platform's serial resource.
     resources  what the device has: luts, ffs, brams, and `bram_bits` of one.    program  the line that loads `{bitstream}` into it.
     """
 
@@ -27,6 +29,7 @@ class Board:
     family: str
     platform: Callable[[], Any]
     clock_mhz: float
+    level_ns: float
     baud: int
     resources: Mapping[str, int]
     uart: tuple[str, int] = ("uart", 0)

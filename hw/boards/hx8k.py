@@ -11,6 +11,7 @@ BOARD = Board(
     family="ice40",
     platform=ICE40HX8KBEVNPlatform,
     clock_mhz=12.0,
+    level_ns=1.7,
     baud=3_000_000,
     resources={"luts": 7680, "ffs": 7680, "brams": 32, "bram_bits": 4096},
     program="iceprog -S {bitstream}",  # into the device itself: the jumpers J6 across

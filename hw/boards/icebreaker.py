@@ -11,6 +11,7 @@ BOARD = Board(
     family="ice40",
     platform=ICEBreakerPlatform,
     clock_mhz=12.0,
+    level_ns=4.2,
     baud=3_000_000,
     resources={"luts": 5280, "ffs": 5280, "brams": 30, "bram_bits": 4096},
     program="iceprog {bitstream}",

@@ -11,5 +11,6 @@ AMD = AmdBoard(
     processor="zynq",
     family="xc7",
     clock_mhz=100.0,
+    level_ns=1.2,
     resources=ZYNQ_7020,
 )

@@ -11,6 +11,7 @@ BOARD = Board(
     family="gowin",
     platform=TangNano9kPlatform,
     clock_mhz=27.0,
+    level_ns=3.0,
     baud=1_000_000,
     resources={"luts": 8640, "ffs": 6480, "brams": 26, "bram_bits": 18432},
     program="openFPGALoader -b tangnano9k {bitstream}",

@@ -11,5 +11,6 @@ AMD = AmdBoard(
     processor="zynqmp",
     family="xcup",
     clock_mhz=200.0,
+    level_ns=0.7,
     resources={"luts": 230_400, "ffs": 460_800, "brams": 624, "bram_bits": 18_432},
 )

@@ -8,10 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arbonn.errors import InputError
+from arbonn.flows.buffers import size_buffers
+from arbonn.flows.fold import measure
 from arbonn.flows.lowering.passes import run_passes
 from arbonn.flows.lowering.passes.engines import Engines
 from arbonn.flows.options import LowerOptions
-from arbonn.flows.target import engines_for
+from arbonn.flows.target import Target, clocked_for, engines_for
+from arbonn.hw.boards import any_board
 from arbonn.hw.popcount import LUT_INPUTS
 from arbonn.hw.units.mvau import DEPTHS, MVAU
 from arbonn.sim.reference import execute
@@ -42,6 +45,15 @@ def test_layers_are_as_asked_and_values_as_they_were(stages: int, primitives: bo
 def test_sums_are_for_the_boards_luts(board: str, lut_inputs: int) -> None:
     made = engines_for(small_network(), LowerOptions(board=board))
     assert {node.lut_inputs for node in made.nodes if isinstance(node, MVAU)} == {lut_inputs}
+
+
+@pytest.mark.parametrize(("clock_mhz", "depths"), [(None, [3, 3]), (55.0, [3, 3]), (100.0, [6, 3])])
+def test_layers_have_the_stages_that_the_clock_needs(clock_mhz: float | None, depths: list[int]) -> None:
+    found = measure(size_buffers(small_network(), {"mvau_0": {"PE": 2, "SIMD": 8}, "mvau_1": {"PE": 2, "SIMD": 2}}), "ecp5")
+    made = clocked_for(found, Target(any_board("ulx3s-85f"), clock_mhz=clock_mhz))
+    assert [node.depth for node in made.graph.nodes if isinstance(node, MVAU)] == depths
+    assert made.interval == found.interval
+    assert (made is found) == (depths == [3, 3])
 
 
 def test_cells_are_for_amds_boards() -> None:
