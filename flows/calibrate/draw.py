@@ -91,6 +91,9 @@ def by_hand() -> list[Spec]:
         for primitives in (False, True):
             piped = _linear(mh, mw, 1, depth) | ({"primitives": True} if primitives else {})
             found.append(_spec("MVAU", piped, i=[[mw], "BIPOLAR", simd], o=[[mh], "BIPOLAR", pe]))
+    for mh, mw, pe, simd, depth in ((32, 128, 2, 32, 3), (16, 96, 4, 16, 3), (10, 64, 10, 16, 3), (24, 64, 1, 64, 5), (48, 72, 3, 8, 3)):
+        wide = _linear(mh, mw, 1, depth, lut_inputs=6)
+        found.append(_spec("MVAU", wide, i=[[mw], "BIPOLAR", simd], o=[[mh], "BIPOLAR", pe]))
     return found
 
 

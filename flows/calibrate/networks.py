@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from arbonn.flows.buffers import busy, busy_cycles, size_buffers
+from arbonn.flows.cmvm import PRIMITIVES
 from arbonn.flows.folding import Folding, apply_folding, entries, port_lanes
 from arbonn.flows.lowering.lower import LowerOptions, lower
+from arbonn.flows.lowering.passes import run_passes
+from arbonn.flows.lowering.passes.engines import Engines
 from arbonn.hw.graph import DataflowGraph, Node
 from arbonn.hw.units.mvau import MVAU
 from arbonn.hw.units.vvau import VVAU
@@ -70,6 +73,11 @@ def designs(network: Network) -> Iterator[tuple[int, DataflowGraph]]:
     slowest = max(busy_cycles(apply_folding(graph, {})).values())
     for times in network.faster:
         yield times, size_buffers(graph, even_folding(graph, max(1, slowest // times)))
+
+
+def built_for(graph: DataflowGraph, family: str) -> DataflowGraph:
+    """A network as `arbonn lower` makes it for boards of a family."""
+    return run_passes(graph, (Engines(0, False, 6 if family in PRIMITIVES else 4),))
 
 
 def product_bits(graph: DataflowGraph) -> int:

@@ -22,8 +22,9 @@ BY_CONNECTIONS = ("SparseMVAU", "UnrolledMVAU")  # units whose cost is that of t
 
 
 def families_of(spec: Mapping[str, Any]) -> tuple[str, ...]:
-    """The families that a unit can be built for: cells of 7-series are of no other."""
-    return PRIMITIVES[:1] if spec["attributes"].get("primitives") else FAMILIES
+    """The families that a unit is built for: cells of 7-series and sums for its LUTs are of no other."""
+    attributes = spec["attributes"]
+    return PRIMITIVES[:1] if attributes.get("primitives") or attributes.get("lut_inputs") else FAMILIES
 
 
 def spec_of(node: Node, ports: Ports, values: bool = False) -> dict[str, Any]:
@@ -71,7 +72,7 @@ def unit_of(spec: Mapping[str, Any]) -> tuple[Node, Ports]:
                 continue
             arrays[name] = _drawn(name, tuple(entry["shape"]), spec["attributes"], ports, random)
             if "connections" in entry:
-                arrays[name] = _connected(*entry["shape"], entry["connections"], spec["attributes"], random)
+                arrays[name] = _connected(entry, spec["attributes"], random)
     if (told := spec["attributes"].get("thresholds")) is not None:
         known = "values" in told
         arrays["thresholds"] = np.array(told["values"], dtype=np.int64) if known else _thresholds(kind, spec, arrays, ports, random)
@@ -94,13 +95,13 @@ def _drawn(name: str, shape: tuple[int, ...], attributes: Mapping[str, Any], por
     return random.choice(dtype.every(), shape)
 
 
-def _connected(rows: int, columns: int, connections: int, attributes: Mapping[str, Any], random: np.random.Generator) -> Integers:
+def _connected(entry: Mapping[str, Any], attributes: Mapping[str, Any], random: np.random.Generator) -> Integers:
     """So many weights of each row that are not 0: all 1, or as the type has them where the unit takes more than two values."""
     values = [value for value in datatype(attributes["weight_dtype"]["type"]).every() if value]
-    found = np.zeros((rows, columns), dtype=np.int64)
+    found = np.zeros(entry["shape"], dtype=np.int64)
     for row in found:
-        chosen = random.choice(columns, connections, replace=False)
-        row[chosen] = 1 if "parallel" in attributes else random.choice(values, connections)
+        chosen = random.choice(len(row), entry["connections"], replace=False)
+        row[chosen] = 1 if "parallel" in attributes else random.choice(values, len(chosen))
     return found
 
 

@@ -35,7 +35,7 @@ def channels_read(graph: DataflowGraph) -> dict[str, Read]:
         ports = graph.ports(node)
         if isinstance(node, UnrolledMVAU):
             rows = found.get(ports["o"].id)
-            read = (node.weights if rows is None else node.weights[rows]).any(axis=0)
+            read = np.any((node.weights if rows is None else node.weights[rows]) != 0, axis=0)
         elif isinstance(node, FIFO | Thresholding) and ports["o"].id in found:
             read = found[ports["o"].id]
         else:
@@ -48,7 +48,7 @@ def channels_read(graph: DataflowGraph) -> dict[str, Read]:
 def narrowed_parts(node: Node, ports: Ports, target: str, read: Read) -> Parts:
     """Parts of a unit of whose channels only some are read."""
     if isinstance(node, UnrolledMVAU):
-        return node.parts_of(ports, np.flatnonzero(read))
+        return node.parts_of(ports, np.flatnonzero(read).tolist())
     count = max(1, int(read.sum()))
     if isinstance(node, Thresholding):
         node = replace(node, thresholds=node.thresholds[read] if read.any() else node.thresholds[:1])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from arbonn.hw.cost.cost import FAMILIES
-from arbonn.hw.cost.memory import Use, built, distinct_columns, likely_columns, memory_parts
+from arbonn.hw.cost.memory import Use, built, distinct_columns, distinct_pieces, in_logic, likely_columns, memory_parts
 
 # Cells of a table alone, before LUTs are mapped, yosys 0.70: flip-flops and block RAMs, and LUTs of the RAM where it is LUT RAM.
 WRITABLE = [
@@ -62,3 +63,17 @@ def test_columns_that_never_change_or_are_equal_are_built_once(words: list[int])
 @given(words=st.integers(2, 200), width=st.integers(1, 500))
 def test_random_words_have_no_more_columns_than_bits_and_than_functions(words: int, width: int) -> None:
     assert 0 <= likely_columns(words, width) <= min(width, 2**words - 2)
+
+
+def test_runs_of_words_that_are_equal_are_counted_once() -> None:
+    """Of 64 words: a bit that never changes, one that alternates (one run, four times), and one of four runs."""
+    words = [1 | (k & 1) << 1 | (k * 7 % 64 > 20) << 2 for k in range(64)]
+    assert distinct_pieces(words, 3) == 1 + len({tuple(words[k : k + 16][j] >> 2 for j in range(16)) for k in range(0, 64, 16)})
+    assert distinct_pieces([0] * 40, 8) == 0
+    assert distinct_pieces([0, 1] * 9, 1) == 2  # the second run is cut short
+
+
+@pytest.mark.parametrize("target", FAMILIES)
+def test_tables_of_numbers_take_less_than_random_ones(target: str) -> None:
+    random, rising = np.random.default_rng(0).integers(0, 256, 256).tolist(), list(range(256))
+    assert sum(in_logic(256, 8, target, rising).amounts.values()) < sum(in_logic(256, 8, target, random).amounts.values())
