@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import gcd
 
 import numpy as np
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib.memory import Memory, ReadPort
 
+from arbonn.hw.connections import Affine, Connections
 from arbonn.hw.cost.control import control_parts
 from arbonn.hw.cost.cost import Parts, amounts
 from arbonn.hw.cost.memory import memory_parts
@@ -31,8 +31,8 @@ from arbonn.hw.units.mvau import MVAU
 class SparseMVAU(Node):
     """o[r] = levels(acc[r]), or acc[r] itself without thresholds: an MVAU's values, for weights of at most two values.
 
-    w . x = (rare - common) * sum of x over the row's connections + common * sum of all x: the connections are columns of the rarer value,
-    and the sum of all x is one for all rows (SBNN, ECML PKDD 2023, arXiv 2306.13515).
+    Added are the inputs of a row's connections (`arbonn.hw.connections`) and, where the commoner value is not 0, the sum of all inputs,
+    which is one for all rows.
 
     Parameters  weights (MH, MW) of at most two values; weight_dtype, domain, thresholds and offset as an MVAU's.
                 parallel: connections of a row in a step. blocks: tables that have to be in block RAM, as `Parametric` has them.
@@ -60,26 +60,14 @@ class SparseMVAU(Node):
         return MVAU(self.id, self.weights, self.weight_dtype, self.domain, self.thresholds, self.offset)
 
     @cached_property
-    def two_values(self) -> tuple[int, int]:
-        """(rare, common): of equal counts, the one that is not 0 is the rare one."""
-        values, counts = np.unique(self.weights, return_counts=True)
-        common, *others = sorted((int(v) for v in values), key=lambda v: (-int(counts[values == v][0]), v != 0))
-        return (others[0] if others else common), common
-
-    @cached_property
-    def connected(self) -> Integers:
-        """(MH, MW): 1 where a row has a connection."""
-        rare, common = self.two_values
-        return (self.weights == rare).astype(np.int64) if rare != common else np.zeros_like(self.weights)
-
-    @property
-    def fullest(self) -> int:
-        """Most connections of a row."""
-        return int(self.connected.sum(axis=1).max())
+    def lists(self) -> Connections:
+        """The connections of all rows."""
+        return Connections(self.weights)
 
     def folds(self, ports: Ports) -> tuple[int, int, int]:
         """(NF, K, SF)."""
-        return len(self.weights) // ports["o"].lanes, max(1, -(-self.fullest // self.parallel)), self.weights.shape[1] // ports["i"].lanes
+        steps = max(1, -(-self.lists.fullest // self.parallel))
+        return len(self.weights) // ports["o"].lanes, steps, self.weights.shape[1] // ports["i"].lanes
 
     def knobs(self, ports: Ports) -> dict[str, tuple[str, int]]:
         return self.folded.knobs(ports)
@@ -105,26 +93,13 @@ class SparseMVAU(Node):
         reader = Schedule(here, gives=gives, needs=(full,), adds=(Add("held", (0, 0, -1)),), depth=self.depth)
         return Control((writer, reader), {"held": 0})
 
-    def affine(self, dtype: DataType) -> tuple[int, int, int, Integers]:
-        """(a, b, f, g): acc = f * y + g, g (MH,), y = a * sum of connected codes + b * sum of all codes; a BIPOLAR's code is its bit."""
-        rare, common = self.two_values
-        bipolar = dtype.name == "BIPOLAR"
-        scale = 2 if bipolar else 1
-        one, every = (rare - common) * scale, common * scale
-        step = gcd(one, every) or 1
-        dots = (
-            -(rare - common) * self.connected.sum(axis=1) - common * self.weights.shape[1] if bipolar else np.zeros(len(self.weights), int)
-        )
-        # acc is affine in the dot: of two dots, `step` apart, the accumulators are f apart.
-        low = self.folded.from_dot(dots, dtype)
-        return one // step, every // step, int((self.folded.from_dot(dots + step, dtype) - low)[0]), low
+    def affine(self, dtype: DataType) -> Affine:
+        """Accumulators from sums of codes."""
+        return self.lists.affine(dtype, self.folded.from_dot)
 
     def sums_range(self, dtype: DataType) -> tuple[int, int]:
         """Range of y and of all that is added up to it."""
-        a, b, _, _ = self.affine(dtype)
-        least, most = (0, 1) if dtype.name == "BIPOLAR" else (dtype.low, dtype.high)
-        ends = [[c * n * x for x in (min(0, least), max(0, most))] for c, n in ((a, self.fullest), (b, self.weights.shape[1]))]
-        return sum(min(e) for e in ends), sum(max(e) for e in ends)
+        return self.lists.sums_range(self.affine(dtype), dtype)
 
     def threshold_limits(self, dtype: DataType) -> tuple[int, int]:
         """Least and greatest bound that hardware holds for y: the greatest is one that no sum reaches."""
@@ -134,7 +109,7 @@ class SparseMVAU(Node):
     def places(self, ports: Ports) -> tuple[int, int, int]:
         """Bits of a connection: its word of the vector, its lane, and whether it is one (no bit where every step's are)."""
         _, k, sf = self.folds(ports)
-        padded = int(self.connected.sum()) < len(self.weights) * k * self.parallel
+        padded = self.lists.count < len(self.weights) * k * self.parallel
         return (sf - 1).bit_length(), (ports["i"].lanes - 1).bit_length(), int(padded)
 
     def tables(self, ports: Ports) -> dict[str, Table]:
@@ -157,21 +132,17 @@ class SparseMVAU(Node):
         """What each of `tables` holds, from address 0 on."""
         nf, k, _ = self.folds(ports)
         i, o = ports["i"], ports["o"]
-        word_bits, lane_bits, flag = self.places(ports)
-        codes = np.zeros((len(self.weights), k * self.parallel), dtype=np.int64)
-        for row, connected in enumerate(self.connected):
-            columns = np.flatnonzero(connected)
-            code = columns // i.lanes | (columns % i.lanes) << word_bits
-            codes[row, : len(columns)] = code | flag << (word_bits + lane_bits)
+        bits = self.places(ports)
+        codes = self.lists.places(i.lanes, k * self.parallel, bits)
         laid = codes.reshape(nf, o.lanes, k, self.parallel).transpose(0, 2, 1, 3).reshape(nf * k, -1)
-        found = {"connections": pack_words(laid, word_bits + lane_bits + flag)}
+        found = {"connections": pack_words(laid, sum(bits))}
         _, _, factor, shifts = self.affine(i.dtype)
         if self.thresholds is not None:
             bounds = -((shifts[:, None] - self.thresholds) // factor)  # divided and rounded up
             found["thresholds"] = threshold_words(bounds, nf, self.threshold_limits(i.dtype))
         else:
-            bits = self.shift_bits(i.dtype)
-            found["shifts"] = pack_words(shifts.reshape(nf, -1) & ((1 << bits) - 1), bits)
+            wide = self.shift_bits(i.dtype)
+            found["shifts"] = pack_words(shifts.reshape(nf, -1) & ((1 << wide) - 1), wide)
         return found
 
     def parts(self, ports: Ports, target: str) -> Parts:
