@@ -21,7 +21,10 @@ from arbonn.hw.units.vvau import VVAU
 
 
 def harvested(root: Path) -> list[Whole]:
-    """Networks of the store `root` that both stages `lower` and `synth` know, of today's schema; one a folding and family."""
+    """Networks of the store `root` that both stages `lower` and `synth` know, of today's schema; one a folding and family.
+
+    None that is unrolled: to count its parts takes the search of its layers again, up to minutes.
+    """
     graphs = dict(_graphs(root))
     found: dict[str, Whole] = {}
     for folder in sorted((root / "objects").glob("synth-*")):
@@ -30,6 +33,8 @@ def harvested(root: Path) -> list[Whole]:
             result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
             graph = graph_file.load(graphs[digest])
         except (KeyError, GraphError, *UNREADABLE):
+            continue
+        if any(isinstance(node, UnrolledMVAU) for node in graph.nodes):
             continue
         cells = {name: float(result[name]) for name in ("luts", "ffs", "brams", "carry")}
         made = whole(graph, {result["family"]: cells})
