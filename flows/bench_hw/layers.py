@@ -56,6 +56,7 @@ CASES = (
     Case(64, outputs="bit", luts=1050),
     Case(64, levels=6, luts=1785, deepest=6),
     Case(128, luts=4600, deepest=12, least=0.52),
+    Case(128, levels=10, luts=4600, deepest=10, beside=False),
     Case(256, luts=0.3 * 256 * 256, seconds=120.0, beside=False),
 )
 

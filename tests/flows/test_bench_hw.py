@@ -12,13 +12,16 @@ from numpy.testing import assert_array_equal
 
 from arbonn.flows.bench.table import measure
 from arbonn.flows.bench_hw import clock, da4ml, layers, networks
+from arbonn.flows.bench_hw.kept import cells, kept
 from arbonn.flows.bench_hw.measures import GROUPS
 from arbonn.flows.bench_hw.route import Routed
 from arbonn.flows.doctor import version_of
 from arbonn.flows.families import TOP, Cells
+from arbonn.flows.synth import synthesize
+from arbonn.hw.accelerator import Accelerator
 from arbonn.hw.units.fifo import FIFO
 from arbonn.hw.units.mvau import MVAU
-from arbonn.hw.verilog import ports_to_verilog
+from arbonn.hw.verilog import ports_to_verilog, to_verilog
 
 INSTALL = ".venv/bin/pip install -c constraints.txt -e '.[peers]'"
 
@@ -67,9 +70,9 @@ def test_what_some_outputs_need_is_all_cells_on_a_way_to_them() -> None:
 
     cells = {"a": cell(2, 3), "b": cell(3, 4), "c": cell(3, 5), "d": cell(5, 6)}
     module = {"ports": {"x": {"direction": "input", "bits": [2]}, "y": {"direction": "output", "bits": [4, 6, 2]}}, "cells": cells}
-    for bits, kept in (((0,), "ab"), ((1,), "acd"), ((0, 1), "abcd"), ((2,), "")):
+    for bits, left in (((0,), "ab"), ((1,), "acd"), ((0, 1), "abcd"), ((2,), "")):
         found = da4ml.needed(module, bits)
-        assert "".join(sorted(found["cells"])) == kept
+        assert "".join(sorted(found["cells"])) == left
         assert found["ports"]["y"]["bits"] == [module["ports"]["y"]["bits"][bit] for bit in bits]
 
 
@@ -102,6 +105,27 @@ def test_the_best_of_all_seeds_is_told_with_its_path(tmp_path: Path, monkeypatch
     assert (first.seen, first.reached, first.what) == (120.0, True, "it, best of 3 seeds")
     assert (first.note, second.seen, third.seen) == ("path 2", 7, 6.0)
     assert str(first).endswith("  reached     path 2")
+
+
+def test_a_design_is_measured_once_for_each_way_to_measure_it() -> None:
+    made = []
+
+    def measured(design: str, seed: int) -> object:
+        def make() -> dict[str, int]:
+            made.append((design, seed))
+            return {"luts": len(made)}
+
+        return kept("test", design, {"seed": seed}, ("amaranth",), ("flows/bench_hw/kept.py",), make)["luts"]
+
+    assert [measured("a", 1), measured("a", 1), measured("b", 1), measured("a", 2), measured("b", 1)] == [1, 1, 2, 3, 2]
+    assert made == [("a", 1), ("b", 1), ("a", 2)]
+
+
+@pytest.mark.slow
+def test_a_network_is_counted_from_yosys_own_text() -> None:
+    graph = clock.chain(units=1, size=4, lanes=2)
+    text = to_verilog(Accelerator(graph), "accelerator")
+    assert cells(Accelerator(graph), "xc7") == synthesize(text, "accelerator", "xc7")
 
 
 @pytest.mark.slow
