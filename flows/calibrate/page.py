@@ -28,9 +28,9 @@ ask one place: `Node.cost(ports, family)`.
 - **Energy**: `lut_cycles`, LUTs times cycles a frame. Dynamic power is the capacitance that switches times how often; if a LUT's output
   switches about as often in one design as in another, that is LUTs times cycles. It orders designs of one device and clock. It is no
   figure in joules, knows nothing of data, block RAM, clock tree or leakage, and was compared with no measurement of power.
-- **Clock**: not modelled. The sweep keeps LUT levels of each unit and network (`depth`), which bound it; `arbonn build` gives it after place
-  and route. Seven designs that were routed for iCEBreaker reached 28.7 to 40.5 MHz, 31.1 in the middle, and two each for three other boards:
-  too few, and too alike, to judge a model by levels.
+- **Clock**: not modelled. The sweep keeps LUT levels of each unit and network (`depth`), which bound it; `arbonn build` gives it after
+  place and route. Seven designs that were routed for iCEBreaker reached 28.7 to 40.5 MHz, 31.1 in the middle, and two each for three other
+  boards: too few, and too alike, to judge a model by levels.
 
 All counts are of the accelerator alone, without a board's shell, as `arbonn explore` measures them; `arbonn build` reports with the
 UART shell (about 450 LUTs, 170 flip-flops and 2 block RAMs on iCE40).
@@ -39,8 +39,9 @@ UART shell (about 450 LUTs, 170 flip-flops and 2 block RAMs on iCE40).
 
 |estimated - synthesised| / synthesised, of networks of which no folding was fitted to, each synthesised whole and flat: those of
 `HELD_OUT` in `flows/calibrate/networks.py`, and of networks that `arbonn explore` measured half, drawn by their layers' widths. Designs of
-more than {widest} bits of products a cycle take more than some minutes to synthesise and are left out ({skipped}).
-How much the fit trusts usual values beside the units (`fit.TRUST`) was set with errors on iCE40 in view.
+more than {widest} bits of products a cycle take more than some minutes to synthesise and are left out: {skipped}.
+How much the fit trusts usual values beside the units (`fit.TRUST`) was set with these errors on iCE40 in view; how tables in LUTs are
+counted was mended by tables alone and by units, with these errors on 7-series in view.
 
 """
 
