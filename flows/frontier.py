@@ -98,10 +98,9 @@ def measure(recipe: Recipe, out: Path, report: Report) -> FrontierPoint:
     cells = stages.cells(out, common)
     layers = [node.weights for node in graph_file.load(out).nodes if isinstance(node, UnrolledMVAU)]
     point = FrontierPoint(
-        name=recipe.name, data=recipe.data.name, network=f"{recipe.network.name} {list(recipe.network.sizes or ())}",
-        method=_method(recipe), seed=recipe.seed, epochs=trained.epochs,
+        name=recipe.name, data=recipe.data.name, network=_network(recipe), method=_method(recipe), seed=recipe.seed, epochs=trained.epochs,
         connections=sum(map(np.count_nonzero, layers)), neurons=sum(int(after.any(axis=0).sum()) for after in layers[1:]),
-        votes=np.count_nonzero(layers[-1]),
+        votes=int(np.count_nonzero(layers[-1])),
         accuracy=evaluated.accuracy, test_images=evaluated.frames, verified_images=lowered.verified_samples,
         mismatches=lowered.mismatches, ties=lowered.ties, luts=cells.luts, phys=cells.phys, ffs=cells.ffs, carry4=cells.carry4,
         levels=cells.levels, latency_cycles=lowered.latency_cycles, interval_cycles=lowered.interval_cycles,
@@ -113,6 +112,16 @@ def measure(recipe: Recipe, out: Path, report: Report) -> FrontierPoint:
     return point
 
 
+def _network(recipe: Recipe) -> str:
+    """Its sizes, and where its pixels are cut if not at 0.5 alone."""
+    cuts = recipe.network.input_thresholds
+    return f"{recipe.network.name} {list(recipe.network.sizes or ())}" + (f" of pixels >= {' and '.join(map(str, cuts))}" if cuts else "")
+
+
 def _method(recipe: Recipe) -> str:
+    """The method with its options, and how its images are varied."""
     options = recipe.method.model_dump(exclude={"name"}, exclude_defaults=True)
+    varied = recipe.data.augment
+    if varied != ("none",):
+        options["images"] = "/".join(varied)
     return recipe.method.name + "".join(f", {name} {value}" for name, value in options.items())

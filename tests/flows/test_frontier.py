@@ -27,9 +27,11 @@ name = "tiny"
 name = "digits"
 test = 60
 limit = 300
+augment = ["none", "shift"]
 [network]
 name = "bit-mlp"
 sizes = [20]
+input_thresholds = [0.25, 0.5]
 [method]
 name = "topk"
 fan_in = [6, 8]
@@ -60,7 +62,8 @@ def test_a_recipe_becomes_a_checked_point(tmp_path: Path, capfd: pytest.CaptureF
     point = FrontierPoint.model_validate(seen)
     assert point.exact
     assert (point.frames, point.interval_cycles, point.connections) == (60, 1, 20 * 6 + 10 * 8)
-    assert (point.votes, point.network) == (10 * 8, "bit-mlp [20]")
+    assert (point.votes, point.network) == (10 * 8, "bit-mlp [20] of pixels >= 0.25 and 0.5")
+    assert point.method == "topk, fan_in (6, 8), images none/shift"
     assert 10 < point.neurons <= 20
     assert 30 < point.luts < 1000
     assert 1 <= point.levels < 20
