@@ -18,7 +18,7 @@ class AmdBoard:
     part        the device, as Vivado calls it.    files  Vivado's board files, without a version: they preset the processor.
     processor   `zynq` (7 series) or `zynqmp` (UltraScale+).    family  of yosys' `synth_xilinx`.
     clock_mhz   of the clock that the processor gives to the logic.    resources  as a `Board`'s; a block RAM is half a RAMB36.
-    level_ns    as a `Board`'s, but never routed here: from the data sheet's LUT and adder delays, doubled for the wires.
+    level_ns    as a `Board`'s, but an estimate: no open tool routes these devices.
     """
 
     name: str

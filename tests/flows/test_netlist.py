@@ -129,7 +129,7 @@ def test_equal_graphs_give_equal_files_wherever_they_are_built(graph, built, tmp
 def test_what_does_not_fit_says_by_how_much_and_what_would(tmp_path):
     # A board with a smaller device, to be quicker; its one file would look like this.
     resources = {"luts": 1280, "ffs": 1280, "brams": 16, "bram_bits": 4096}
-    small = Board("icestick", "ice40", ICEStickPlatform, clock_mhz=12.0, level_ns=4.2, baud=3_000_000, resources=resources)
+    small = Board("icestick", "ice40", ICEStickPlatform, clock_mhz=12.0, level_ns=1.9, baud=3_000_000, resources=resources)
     with pytest.raises(FitError) as caught:
         build(tiny_graph(elements=1024, classes=64), small, tmp_path, suggest=lambda: "a folding of 64 cycles a frame fits")
     found = re.sub(r"needs \d+ of 1280 logic cells", "needs N of 1280 logic cells", str(caught.value))
