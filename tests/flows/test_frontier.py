@@ -110,7 +110,7 @@ def test_the_page_has_our_points_the_published_ones_and_the_picture() -> None:
     text = markdown([POINT, POINT.model_copy(update={"name": "two", "data": "digits"})], curve, "arbonn frontier")
     assert "## MNIST\n" in text
     assert "## digits\n" in text
-    assert "| one | 96.50 % | 1,234 | 1,300 | 900 | 10 | 3 | 6 cycles | 10,000 of 10,000 | 0, 0 |" in text
+    assert "| one | 96.50 % | 1,234 | 1,300 | 900 | 10 | 3 | 6 cycles | 1 | 10,000 of 10,000 | 0, 0 |" in text
     assert all(f"| {row.work} | {row.accuracy:g} % | {row.luts:,} |" in text for row in PUBLISHED)
     assert f"| 0.5 | {curve[0].ones} | {curve[0].luts} |" in text
     assert svg([POINT]).count("<circle") == 1 + len(PUBLISHED)
@@ -126,6 +126,12 @@ def test_the_page_says_what_stands_between_ours_and_treelut() -> None:
     )
     large = [POINT.model_copy(update={"name": name, "accuracy": 0.9712, "luts": luts}) for name, luts in (("wide", 9_999), ("less", 8_956))]
     assert "LUTs: less reaches 97.12 % in 8,956, 2.00 times as many. None of ours is as small.\n" in between(large)
+    slow = POINT.model_copy(update={"name": "slow", "accuracy": 0.98, "luts": 8_956, "interval_cycles": 2.0})
+    assert (
+        "LUTs: slow reaches 98.00 % in 8,956, 2.00 times as many. It takes a frame every 2 cycles; of those that take one a cycle one is "
+        "best, 96.50 %. The best of ours in as few is one, 96.50 %.\n" in between([POINT, slow])
+    )
+    assert "It takes a frame every 2 cycles; none takes one a cycle. None of ours" in between([slow])
 
 
 def test_a_neuron_of_six_signs_is_one_of_so_many_functions() -> None:
