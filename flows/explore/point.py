@@ -155,6 +155,7 @@ def _lower_options(recipe: Recipe, place: Path, codes: str, beside: Path) -> Low
 
 def _from_graph(lowered: LowerResult, recipe: Recipe) -> dict[str, float]:
     """What the folded graph and the cost model say: cycles and bits exactly, cells as estimates."""
+    clock_mhz = board(recipe.build.board).clock_mhz
     return {
         "luts": lowered.luts_estimated,
         "ffs": lowered.ffs_estimated,
@@ -163,9 +164,9 @@ def _from_graph(lowered: LowerResult, recipe: Recipe) -> dict[str, float]:
         "fifo_bits": lowered.fifo_bits,
         "memory_bits": lowered.weight_bits + lowered.fifo_bits,
         "latency_cycles": lowered.latency_cycles,
-        "latency_us": lowered.latency_cycles / board(recipe.build.board).clock_mhz,
+        "latency_us": lowered.latency_cycles / clock_mhz,
         "interval_cycles": lowered.interval_cycles,
-        "fps": board(recipe.build.board).clock_mhz * 1e6 / lowered.interval_cycles,
+        "fps": clock_mhz * 1e6 / lowered.interval_cycles,
         "lut_cycles": lowered.luts_estimated * lowered.interval_cycles,
     }
 
