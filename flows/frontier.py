@@ -1,4 +1,4 @@
-"""`arbonn frontier`: recipes as whole unrolled networks, a frame a clock: what each gets right, what it takes, and that its RTL is exact.
+"""`arbonn frontier`: recipes as whole unrolled networks: what each gets right, what it takes, and that its RTL is exact.
 
 Every stage goes through the store, so that a run that was stopped goes on, and one that changed nothing makes nothing.
 """

@@ -21,7 +21,7 @@ def frontier(
     curve: Annotated[bool, typer.Option("--curve", help="Also measure what SBNN's share of ones costs.")] = False,
     json: Json = False,
 ) -> Answer:
-    """Train recipes, make each a network of wiring, a frame a clock, check its RTL on all test images, and count its LUTs.
+    """Train recipes, make each a network of wiring, check its RTL on all test images, and count its LUTs.
 
     Example: arbonn frontier recipes/frontier --table docs/frontier.md
     Next:    arbonn show build/frontier/mnist-500
