@@ -61,7 +61,7 @@ def test_a_recipe_becomes_a_checked_point(tmp_path: Path, capfd: pytest.CaptureF
     assert done.value.code == 0
     point = FrontierPoint.model_validate(seen)
     assert point.exact
-    assert (point.frames, point.interval_cycles, point.connections) == (60, 1, 20 * 6 + 10 * 8)
+    assert (point.frames, point.interval_cycles, point.connections) == (60, 2, 20 * 6 + 10 * 8)
     assert (point.votes, point.network) == (10 * 8, "bit-mlp [20] of pixels >= 0.25 and 0.5")
     assert point.method == "topk, fan_in (6, 8), images none/shift"
     assert 10 < point.neurons <= 20
