@@ -28,14 +28,16 @@ def layer(share: float, lo: int, hi: int, kind: str) -> DataflowGraph:
 
 
 @pytest.mark.parametrize(
-    ("share", "lo", "hi", "kind", "sparse"), [(0.02, -1, 1, "BIPOLAR", True), (0.02, 0, 1, "BINARY", True), (0.5, -1, 1, "BIPOLAR", False)]
+    ("share", "lo", "hi", "kind", "sparse"), [(0.02, -1, 1, "BIPOLAR", True), (0.02, 0, 1, "BINARY", None), (0.5, -1, 1, "BIPOLAR", False)]
 )
-def test_a_layer_of_few_connections_is_a_list(share: float, lo: int, hi: int, kind: str, sparse: bool) -> None:
+def test_a_layer_of_few_connections_is_a_list(share: float, lo: int, hi: int, kind: str, sparse: bool | None) -> None:
+    """None: either, whichever is estimated to take less."""
     graph = layer(share, lo, hi, kind)
     dense = fold(graph, ROOM, 512)
     found = sparse_for(dense, ROOM)
-    assert any(isinstance(node, SparseMVAU) for node in found.graph.nodes) == sparse
-    assert (ROOM.share(found.cost) < ROOM.share(dense.cost)) == sparse
+    listed = any(isinstance(node, SparseMVAU) for node in found.graph.nodes)
+    assert sparse is None or listed == sparse
+    assert (ROOM.share(found.cost) < ROOM.share(dense.cost)) == listed
     assert max(busy_cycles(found.graph).values()) <= 512
     assert interval(found.graph, 20) == found.interval
     (x,), (y,) = graph.inputs, graph.outputs
